@@ -1,0 +1,27 @@
+"""asgiserve: an ASGI server that is correct to the letter, safe by default, and fast."""
+
+from ._version import __version__
+from .config import Config
+from .errors import (
+    AsgiserveError,
+    BindError,
+    ClientDisconnected,
+    ConfigError,
+    LoadError,
+    StartupFailed,
+)
+from .process import run
+from .server import Server
+
+__all__ = [
+    "AsgiserveError",
+    "BindError",
+    "ClientDisconnected",
+    "Config",
+    "ConfigError",
+    "LoadError",
+    "Server",
+    "StartupFailed",
+    "__version__",
+    "run",
+]

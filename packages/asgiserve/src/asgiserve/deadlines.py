@@ -1,0 +1,70 @@
+"""All timeouts of all connections, from one sweep per event loop.
+
+At each moment a connection waits for one party to act: the client, to send a head, a piece of a body, the
+next request, or to read; or the application, to start its response. So it has one deadline, a float, and
+a stage that says what to do when it has passed. A timer per request would cost 0.6 µs on uvloop and 1.7 µs
+on asyncio, for each of three; a deadline costs an assignment, and a sweep over 10,000 of them under 1 ms.
+
+The clock stands still while the loop does: time in which an application blocked the loop, so that nobody
+could be read from or written to, is not held against clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Final, Protocol
+
+#: Seconds between two sweeps. A deadline is met at most two of them late, and never early.
+TICK: Final = 0.25
+
+NEVER: Final = float("inf")
+
+
+class Waiting(Protocol):
+    """Something with a deadline."""
+
+    @property
+    def deadline(self) -> float:
+        """When it expires, on the clock of `Deadlines.now`."""
+        ...
+
+    def expire(self) -> None:
+        """Do what is due now that the deadline has passed."""
+        ...
+
+
+class Deadlines:
+    """Sweeps over `watched`, and a clock as coarse as the sweeps that costs an attribute to read."""
+
+    def __init__(self, watched: Collection[Waiting], on_tick: Callable[[], None]) -> None:
+        self._watched = watched
+        self._on_tick = on_tick
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self.now = 0.0
+
+    def after(self, seconds: float) -> float:
+        """The deadline that lies `seconds` from now; 0 stands for never."""
+        return self.now + seconds + TICK if seconds else NEVER
+
+    def start(self) -> None:
+        """Sweep every TICK until `stop`."""
+        self._timer = self._loop.call_later(TICK, self._sweep)
+
+    def stop(self) -> None:
+        """End the sweeps."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _sweep(self) -> None:
+        elapsed = self._loop.time() - self._last
+        self._last += elapsed
+        self.now += min(elapsed, 2 * TICK)
+        now = self.now
+        self._on_tick()
+        for waiting in [waiting for waiting in self._watched if waiting.deadline <= now]:
+            waiting.expire()
+        self.start()

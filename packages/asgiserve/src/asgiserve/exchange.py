@@ -1,0 +1,223 @@
+"""An exchange: one request and its response, as the application sees them (ASGI HTTP 2.5).
+
+It keeps the order of ASGI's events and nothing else: it does not know which wire it is on. The wire
+(`Wire`) feeds it the request body, checks and writes the response, and is told when the application ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+from .errors import ClientDisconnected
+from .types import ASGIApplication, Message, Scope
+from .waiting import Waiters
+
+logger: Final = logging.getLogger("asgiserve.error")
+
+
+class Wire(Protocol):
+    """What carries an exchange: an HTTP/1.1 connection."""
+
+    @property
+    def write_paused(self) -> bool:
+        """Whether the client reads more slowly than the application writes."""
+        ...
+
+    def want_body(self) -> None:
+        """Read on: the application waits for more of the request body, or took what there was."""
+        ...
+
+    def check(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Any:
+        """Check a response head; raises TypeError or ValueError. The result goes back to `respond`."""
+        ...
+
+    def hold(self) -> None:
+        """A checked head waits for the first piece of the body."""
+        ...
+
+    def respond(self, response: Any, body: bytes, more: bool) -> None:
+        """Write the head and the first piece of the body; raises ValueError with nothing written."""
+        ...
+
+    def write(self, body: bytes, more: bool) -> None:
+        """Write a further piece of the body; raises ValueError with nothing written."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the client has read enough, or has left."""
+        ...
+
+    def ended(self, exchange: Exchange, failed: bool) -> None:
+        """The application has returned, or raised."""
+        ...
+
+
+class Exchange:
+    """One request and its response: `receive` and `send` of one call of the application."""
+
+    __slots__ = (
+        "_body",
+        "_body_complete",
+        "_body_taken",
+        "_half_closed",
+        "_readers",
+        "_wire",
+        "begun",
+        "complete",
+        "gone",
+        "response",
+        "scope",
+        "started_at",
+        "task",
+    )
+
+    def __init__(self, wire: Wire, scope: Scope, body_complete: bool) -> None:
+        self._wire = wire
+        self.scope = scope
+        self.task: asyncio.Task[None] | None = None
+        self.started_at = 0.0  # for the access log
+        self._body = b""
+        self._body_complete = body_complete
+        self._body_taken = False  # the last http.request was delivered
+        self._readers: Waiters | None = None
+        self._half_closed = False
+        self.response: Any = None  # checked by the wire, held until the first piece of the body
+        self.begun = False  # the head was written
+        self.complete = False  # the response was written to its end, by the application or for it
+        self.gone = False  # the client has left: send() raises from now on
+
+    # What the application calls
+
+    async def receive(self) -> Message:
+        """Deliver the request body, then ``http.disconnect`` once the client left or the response ended."""
+        while not self.complete:
+            if self._body or (self._body_complete and not self._body_taken):
+                body = self._body
+                self._body = b""
+                self._body_taken = self._body_complete
+                if not self._body_complete:
+                    self._wire.want_body()
+                return {"type": "http.request", "body": body, "more_body": not self._body_complete}
+            if self._half_closed:
+                # Nothing more will come. A client that has only closed its sending half can not be told
+                # from one that has left; an application that asks is told the latter.
+                self.gone = True
+            if self.gone:
+                break
+            if not self._body_complete:
+                self._wire.want_body()
+            if self._readers is None:
+                self._readers = Waiters()
+            await self._readers.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Take one event of the response.
+
+        Raises TypeError, ValueError or RuntimeError for an event that is wrong or out of order, with
+        nothing changed; ClientDisconnected when the client has left. Ignores all events after the last.
+        """
+        if self.complete:
+            return
+        if self.gone:
+            raise ClientDisconnected("the client has left")
+        kind = message["type"]
+        if kind == "http.response.body":
+            self._send_body(message)
+        elif kind == "http.response.start":
+            if self.response is not None:
+                raise RuntimeError("http.response.start was sent twice")
+            if message.get("trailers"):
+                raise RuntimeError("http.response.trailers is not among this connection's extensions")
+            self.response = self._wire.check(message["status"], message.get("headers", ()))
+            self._wire.hold()
+            return
+        else:
+            raise ValueError(f"{kind!r} is not an event of an HTTP response")
+        if self._wire.write_paused:
+            await self._wire.drain()
+            if self.gone and not self.complete:
+                raise ClientDisconnected("the client has left")
+
+    def _send_body(self, message: Message) -> None:
+        if self.response is None:
+            raise RuntimeError("http.response.body was sent before http.response.start")
+        body = message.get("body", b"")
+        if type(body) is not bytes:
+            if not isinstance(body, (bytes, bytearray, memoryview)):
+                raise TypeError(f"the body must be bytes, not {type(body).__name__}")
+            body = bytes(body)
+        more = bool(message.get("more_body", False))
+        if self.begun:
+            self._wire.write(body, more)
+        else:
+            self._wire.respond(self.response, body, more)
+            self.begun = True
+        if not more:
+            self.finish()
+
+    # What the wire calls
+
+    def feed(self, body: bytes, complete: bool) -> int:
+        """Take a piece of the request body; return how many bytes wait for the application."""
+        self._body = self._body + body if self._body else body
+        self._body_complete = complete
+        self._wake()
+        return len(self._body)
+
+    def half_close(self) -> None:
+        """The client will send no more; it is still answered, unless the application asks whether it left."""
+        self._half_closed = True
+        self._wake()
+
+    def leave(self) -> None:
+        """The client has left: `receive` and `send` say so from now on."""
+        self.gone = True
+        self._wake()
+
+    def finish(self) -> None:
+        """The response is written to its end: what the application sends from now on is ignored."""
+        self.complete = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._readers is not None:
+            self._readers.wake()
+
+    async def run(self, app: ASGIApplication) -> None:
+        """Call the application, and tell the wire how it ended."""
+        failed = False
+        try:
+            await app(self.scope, self.receive, self.send)
+            if not self.complete and not self.gone:
+                failed = True
+                logger.error("%s: the application returned without a complete response", self)
+        except asyncio.CancelledError:
+            failed = True  # by a deadline or the end of the server, which have said so
+        except BaseException as error:
+            failed = True
+            self._log(error)
+        self._wire.ended(self, failed)
+
+    def _log(self, error: BaseException) -> None:
+        """Log what the application raised; that a client left is not an error (ASGI HTTP 2.4)."""
+        if not self.gone or not _is_disconnect(error):
+            logger.error("%s: the application raised", self, exc_info=error)
+        elif not isinstance(error, OSError):
+            logger.info("%s: the client left: %r", self, error)
+
+    def __str__(self) -> str:
+        return f"{self.scope['method']} {self.scope['path']!r}"
+
+
+def _is_disconnect(error: BaseException) -> bool:
+    """Whether `error` is ClientDisconnected, was raised in its handling, or is a group of nothing else."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_disconnect, error.exceptions))
+    if isinstance(error, ClientDisconnected):
+        return True
+    origin = error.__cause__ or error.__context__
+    return origin is not None and _is_disconnect(origin)

@@ -1,0 +1,207 @@
+"""A request head, and the rules of RFC 9110 and RFC 9112 that decide what the connection makes of it.
+
+Parsers deliver fields; everything that a field *means* to a server is decided here, once for all parsers.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from ..errors import RequestRefused
+from ..types import HeaderList
+
+if TYPE_CHECKING:
+    from ..config import Config
+
+#: Methods by their bytes on the wire: the registered ones that an application may be asked to answer.
+#: CONNECT is not among them: it asks for a tunnel, and an origin server has none (RFC 9110 §9.3.6).
+METHODS: Final = {
+    name.encode(): name
+    for name in (
+        "GET HEAD POST PUT DELETE OPTIONS PATCH TRACE QUERY ACL BIND CHECKOUT COPY LINK LOCK M-SEARCH MERGE "
+        "MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY PROPFIND PROPPATCH PURGE REBIND REPORT SEARCH SUBSCRIBE "
+        "UNBIND UNLINK UNLOCK UNSUBSCRIBE"
+    ).split()
+}
+
+_VERSIONS: Final = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
+
+_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
+#: uri-host [":" port] of RFC 3986 §3.2.2, no user information: a registered name, an IPv4 or [IPv6] address.
+_HOST: Final = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::(?P<port>[0-9]{0,5}))?"
+)
+
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
+
+
+class RequestHead:
+    """The request line and header fields of one request, and what they say about body and connection."""
+
+    __slots__ = (
+        "chunked",
+        "connection_options",
+        "content_length",
+        "expect_continue",
+        "headers",
+        "host",
+        "http_version",
+        "method",
+        "target",
+    )
+
+    def __init__(self, method: str, target: bytes, http_version: str, headers: HeaderList) -> None:
+        self.method = method
+        self.target = target
+        self.http_version = http_version
+        self.headers = headers
+        self.connection_options: list[bytes] = []
+        self.host: bytes | None = None
+        self.content_length: int | None = None
+        self.chunked = False
+        self.expect_continue = False
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the client wants the connection to persist (RFC 9112 §9.3)."""
+        if self.http_version == "1.1":
+            return b"close" not in self.connection_options
+        return b"keep-alive" in self.connection_options and b"close" not in self.connection_options
+
+
+def read_request_line(line: bytes) -> tuple[str, bytes, str]:
+    """Split a request line into method, target and version; raises RequestRefused (RFC 9112 §3)."""
+    parts = line.split(b" ")
+    if len(parts) == 3:
+        method = METHODS.get(parts[0])
+        version = _VERSIONS.get(parts[2])
+        if method is not None and version is not None:
+            return method, parts[1], version
+    raise refusal(line)
+
+
+def read_head(line: bytes, headers: HeaderList, notable: HeaderList) -> RequestHead:
+    """Make a head of a request line and its fields; `notable` are those fields that stand in RULES.
+
+    Raises RequestRefused with 400, 417, 501 or 505 where the request cannot be served.
+    """
+    head = RequestHead(*read_request_line(line), headers)
+    for name, value in notable:
+        RULES[name](head, value)
+    if head.host is None and head.http_version == "1.1":
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Host field is missing")  # RFC 9112 §3.2
+    if head.chunked and head.content_length is not None:  # RFC 9112 §6.1: request smuggling
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "both Content-Length and Transfer-Encoding")
+    if not head.target.startswith(b"/"):
+        _normalize_target(head)
+    elif b"#" in head.target:
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "a fragment in the request target")
+    return head
+
+
+def check_size(head: bytes, config: Config) -> None:
+    """Hold a head, or the beginning of one, against the limits: 414 for its first line, 431 for the rest."""
+    line, *fields = head.split(b"\r\n")
+    if 0 < config.max_request_line < len(line):
+        raise RequestRefused(HTTPStatus.REQUEST_URI_TOO_LONG, "the request line is too long")
+    if 0 < config.max_headers_size < len(head) - len(line):
+        raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the header fields are too large")
+    if 0 < config.max_header_size < max(map(len, fields), default=0):
+        raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a header field is too large")
+
+
+def check_partial(head: bytes, config: Config) -> None:
+    """Refuse the beginning of a head as soon as it is clear that it cannot be served."""
+    check_size(head, config)
+    line, end, _ = head.lstrip(b"\r\n").partition(b"\r\n")
+    if line and not _TOKEN.match(line):
+        raise refusal(line)
+    if end:
+        read_request_line(line)
+
+
+def refusal(line: bytes) -> RequestRefused:
+    """The reason why a request line cannot be served (RFC 9112 §3)."""
+    parts = line.split(b" ")
+    if len(parts) == 3 and _TOKEN.fullmatch(parts[0]) and _VERSION.fullmatch(parts[2]):
+        if not parts[2].startswith(b"HTTP/1."):
+            return RequestRefused(
+                HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.0 and HTTP/1.1 are spoken"
+            )
+        if parts[0] not in METHODS:
+            return RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "the method is not known")
+    return RequestRefused(HTTPStatus.BAD_REQUEST, "the request line is malformed")
+
+
+@lru_cache(maxsize=256)
+def is_authority(value: bytes) -> bool:
+    """Whether `value` is a host with an optional port; remembered, for a server has few names of its own."""
+    match = _HOST.fullmatch(value)
+    return match is not None and int(match["port"] or 0) <= 65535
+
+
+def _normalize_target(head: RequestHead) -> None:
+    """Bring the absolute form into origin form; leave ``*`` of OPTIONS; refuse the rest (RFC 9112 §3.2)."""
+    if head.target == b"*" and head.method == "OPTIONS":
+        return
+    match = _ABSOLUTE.fullmatch(head.target)
+    if match is None or not is_authority(match[1]):
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "the request target is malformed")
+    head.target = match[2] if match[2].startswith(b"/") else b"/" + match[2]
+    # RFC 9112 §3.2.2: the authority of the target replaces the Host field that was received.
+    head.headers[:] = [(name, value) for name, value in head.headers if name != b"host"]
+    head.headers.insert(0, (b"host", match[1]))
+
+
+def _host(head: RequestHead, value: bytes) -> None:
+    if head.host is not None:
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Host field is repeated")  # RFC 9112 §3.2
+    if not is_authority(value):
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Host field is malformed")
+    head.host = value
+
+
+def _content_length(head: RequestHead, value: bytes) -> None:
+    """RFC 9112 §6.3: digits only, once; a list of equal numbers may be refused, and is."""
+    if head.content_length is not None or not value.isdigit() or len(value) > 18:
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Content-Length field is malformed or repeated")
+    head.content_length = int(value)
+
+
+def _transfer_encoding(head: RequestHead, value: bytes) -> None:
+    """RFC 9112 §6.1: chunked, alone and once; 501 for codings that we do not know."""
+    if head.http_version == "1.0":
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "Transfer-Encoding in HTTP/1.0")
+    if value.lower() != b"chunked" or head.chunked:
+        codings = [coding.strip().lower() for coding in value.split(b",")]
+        if head.chunked or b"chunked" in codings[:-1] or not all(map(_TOKEN.match, codings)):
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Transfer-Encoding field is malformed")
+        raise RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "no transfer coding but chunked is known")
+    head.chunked = True
+
+
+def _connection(head: RequestHead, value: bytes) -> None:
+    head.connection_options += [option.strip() for option in value.lower().split(b",")]
+
+
+def _expect(head: RequestHead, value: bytes) -> None:
+    """RFC 9110 §10.1.1: 100-continue is the only expectation there is; HTTP/1.0 has none."""
+    if head.http_version == "1.0":
+        return
+    if value.lower() != b"100-continue":
+        raise RequestRefused(HTTPStatus.EXPECTATION_FAILED, "only 100-continue can be expected")
+    head.expect_continue = True
+
+
+#: The fields that a server has to understand itself, and the rule for each.
+RULES: Final = {
+    b"host": _host,
+    b"content-length": _content_length,
+    b"transfer-encoding": _transfer_encoding,
+    b"connection": _connection,
+    b"expect": _expect,
+}

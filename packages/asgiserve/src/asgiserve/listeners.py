@@ -1,0 +1,137 @@
+"""Sockets to listen on: TCP, UNIX, inherited; and the TLS context."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import ssl
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+from .config import Config
+from .errors import BindError, ConfigError
+
+
+def bind(config: Config) -> list[socket.socket]:
+    """Open and bind the sockets of `config`, not yet listening; raises BindError."""
+    if config.fd is not None:
+        return [_inherit(config.fd)]
+    if config.uds is not None:
+        return [_bind_unix(config.uds)]
+    return _bind_tcp(config.host, config.port)
+
+
+@contextlib.contextmanager
+def bound(config: Config) -> Iterator[list[socket.socket]]:
+    """The sockets of `config`, closed in the end, and without a UNIX socket's file left behind."""
+    sockets = bind(config)
+    try:
+        yield sockets
+    finally:
+        for sock in sockets:
+            sock.close()
+        if config.uds is not None and config.fd is None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(config.uds)
+
+
+def _inherit(fd: int) -> socket.socket:
+    try:
+        sock = socket.socket(fileno=os.dup(fd))
+    except OSError as error:
+        raise BindError(f"file descriptor {fd} is not a socket: {error.strerror}") from error
+    sock.setblocking(False)
+    return sock
+
+
+def _bind_unix(path: str) -> socket.socket:
+    """Bind a UNIX socket, in place of one that a dead server has left."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if _is_dead(path):
+            os.unlink(path)
+        sock.bind(path)
+    except OSError as error:
+        sock.close()
+        raise BindError(f"cannot listen on {path}: {error.strerror or error}") from error
+    sock.setblocking(False)
+    return sock
+
+
+def _is_dead(path: str) -> bool:
+    """Whether a socket lies there that nobody listens on."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return False
+    except FileNotFoundError:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+    return False
+
+
+def _bind_tcp(host: str, port: int) -> list[socket.socket]:
+    """One socket for each address that `host` stands for; one for IPv6 takes IPv6 alone."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise BindError(f"cannot listen on {host}: {error.strerror or error}") from error
+    sockets: list[socket.socket] = []
+    failure: OSError | None = None
+    for family, kind, protocol, _, address in dict.fromkeys(found):
+        try:
+            sockets.append(_open_tcp(family, kind, protocol, address))
+        except OSError as error:
+            failure = error
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                break  # a name may stand for addresses that this machine lacks; all else is an error
+    else:
+        if sockets:
+            return sockets
+    for sock in sockets:
+        sock.close()
+    reason = os.strerror(failure.errno) if failure and failure.errno else "the name stands for no address"
+    raise BindError(f"cannot listen on {host}, port {port}: {reason}")
+
+
+def _open_tcp(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def url(address: object, tls: bool) -> str:
+    """How a person names a bound address."""
+    if not isinstance(address, tuple):
+        return f"unix:{address!s}"
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"{'https' if tls else 'http'}://{host}:{address[1]}"
+
+
+def tls_context(config: Config) -> ssl.SSLContext | None:
+    """The TLS context of `config`, or None where it asks for none; raises ConfigError for unusable files."""
+    if config.ssl_certfile is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(config.ssl_certfile, config.ssl_keyfile, config.ssl_keyfile_password)
+    except (OSError, ssl.SSLError) as error:
+        files = " and ".join(filter(None, (config.ssl_certfile, config.ssl_keyfile)))
+        raise ConfigError(f"ssl_certfile: cannot load {files}: {error.strerror or error}") from error
+    return context

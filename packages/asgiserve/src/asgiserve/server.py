@@ -1,0 +1,146 @@
+"""One process: lifespan, listen, serve, drain, stop.
+
+Shutdown has phases. The server stops accepting and closes idle connections; requests in progress are
+answered with ``Connection: close``; when a fifth of the window is left, applications still running are told
+that their clients have left; at its end they are cancelled and their connections cut. The lifespan's
+shutdown always runs. A second call of `stop` skips to the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, Final
+
+from ._version import __version__
+from .config import Config
+from .http1.connection import Connection
+from .lifespan import Lifespan
+from .listeners import bound, tls_context, url
+from .loading import load_application
+from .service import Service
+
+logger: Final = logging.getLogger("asgiserve.error")
+
+#: Which part of the shutdown window has passed when applications are told to end.
+DISMISS_AT: Final = 0.8
+
+#: Seconds for applications that were cancelled to clean up.
+CANCEL_GRACE: Final = 1.0
+
+
+class Server:
+    """Serves one application in the running event loop; signals are its caller's business."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.addresses: list[str] = []  # where it listens, as URLs; filled once it does
+        self.started = asyncio.Event()  # set when it listens
+        self._stop_asked = asyncio.Event()
+        self._stop_now = asyncio.Event()
+        self._changed = asyncio.Event()
+
+    def stop(self) -> None:
+        """Drain and end; the second call ends at once. To be called in the server's loop."""
+        if self._stop_asked.is_set():
+            self._stop_now.set()
+        self._stop_asked.set()
+        self._changed.set()
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `stop` is called, on `sockets` or on those that the settings name.
+
+        Raises LoadError, StartupFailed, BindError or ConfigError if it cannot begin.
+        """
+        config = self.config
+        app = load_application(config.app, factory=config.factory, app_dir=config.app_dir)
+        tls = tls_context(config)
+        with contextlib.ExitStack() as stack:
+            if sockets is None:
+                sockets = stack.enter_context(bound(config))
+            lifespan = Lifespan(app, config.lifespan)
+            await _unless(self._stop_asked, lifespan.startup())
+            try:
+                if not self._stop_asked.is_set():
+                    await self._serve(Service(app, config, lifespan.state), sockets, tls)
+            finally:
+                await _unless(self._stop_now, lifespan.shutdown(config.shutdown_timeout))
+
+    async def _serve(
+        self, service: Service, sockets: list[socket.socket], tls: ssl.SSLContext | None
+    ) -> None:
+        """Listen until `stop` is called, then drain."""
+        listeners: list[asyncio.Server] = []
+        service.deadlines.start()
+        try:
+            for sock in sockets:
+                listeners.append(await self._listen(service, sock, tls))
+                self.addresses.append(url(sock.getsockname(), tls is not None))
+            logger.info(
+                "asgiserve %s listens on %s (Ctrl-C stops it)", __version__, ", ".join(self.addresses)
+            )
+            self.started.set()
+            await self._stop_asked.wait()
+            for listener in listeners:
+                listener.close()
+            await self._drain(service)
+        finally:
+            for listener in listeners:
+                listener.close()
+            service.cancel()
+            service.abort()
+            await self._wait_idle(service, CANCEL_GRACE, even_if_forced=True)
+            service.deadlines.stop()
+
+    async def _listen(
+        self, service: Service, sock: socket.socket, tls: ssl.SSLContext | None
+    ) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        factory = partial(Connection, service)
+        backlog = self.config.backlog
+        if sock.family == socket.AF_UNIX:
+            return await loop.create_unix_server(factory, sock=sock, backlog=backlog, ssl=tls)
+        return await loop.create_server(factory, sock=sock, backlog=backlog, ssl=tls)
+
+    async def _drain(self, service: Service) -> None:
+        """Let what is in progress end, as far as the window allows."""
+        window = self.config.shutdown_timeout
+        service.on_change = self._changed.set
+        service.drain()
+        if service.exchanges:
+            logger.info(
+                "waiting for %d requests in progress, at most %g s; a second signal stops at once",
+                len(service.exchanges),
+                window,
+            )
+        await self._wait_idle(service, window * DISMISS_AT)
+        service.dismiss()
+        await self._wait_idle(service, window * (1 - DISMISS_AT))
+        if service.exchanges:
+            logger.warning("cancelling %d requests that did not end", len(service.exchanges))
+
+    async def _wait_idle(self, service: Service, timeout: float, *, even_if_forced: bool = False) -> None:
+        """Wait until nothing is in progress, for `timeout` seconds (0: for ever) or the second `stop`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout or None):
+                while service.busy and (even_if_forced or not self._stop_now.is_set()):
+                    self._changed.clear()
+                    await self._changed.wait()
+
+
+async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do `work`, but cancel it when `event` is set; raises what the work raises."""
+    task = asyncio.create_task(work)
+    waiter = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait((task, waiter), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiter.cancel()
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,79 @@
+"""What all connections of one event loop share: the application, the settings, the clock, the books."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .config import Config
+from .deadlines import Deadlines
+from .http1.parsers import HeadParser, head_parser
+from .http1.response import ResponseRenderer
+from .logs import AccessLog
+from .types import ASGIApplication
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
+    from .http1.connection import Connection
+
+
+class Service:
+    """One application, served on one event loop; created inside that loop."""
+
+    def __init__(self, app: ASGIApplication, config: Config, state: dict[str, Any] | None) -> None:
+        self.app = app
+        self.config = config
+        self.state = state  # what the lifespan left for each request; None where there is no lifespan
+        self.loop = asyncio.get_running_loop()
+        self.context = contextvars.copy_context()  # what each application call starts from
+        self.connections: set[Connection] = set()
+        self.exchanges: set[Exchange] = set()  # whose application has not returned yet
+        self.draining = False
+        self.on_change: Callable[[], None] | None = None  # called when a connection or an exchange ends
+        self.renderer = ResponseRenderer(
+            server_header=config.server_header, date_header=config.date_header, headers=config.header_pairs()
+        )
+        self.parser: HeadParser = head_parser(config.http)
+        self.deadlines = Deadlines(self.connections, self.renderer.refresh_date)
+        self.access_log = AccessLog() if config.access_log else None
+
+    def drain(self) -> None:
+        """Close idle connections, and let the others end with the response they are at."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.stop()
+
+    def dismiss(self) -> None:
+        """Tell the applications still running that their clients have left."""
+        for exchange in list(self.exchanges):
+            exchange.leave()
+
+    def cancel(self) -> None:
+        """Cancel the applications still running."""
+        for exchange in list(self.exchanges):
+            if exchange.task is not None:
+                exchange.task.cancel()
+
+    def abort(self) -> None:
+        """Cut all connections."""
+        for connection in list(self.connections):
+            connection.abort()
+
+    def connection_ended(self, connection: Connection) -> None:
+        """Strike a connection off the books."""
+        self.connections.discard(connection)
+        if self.on_change is not None:
+            self.on_change()
+
+    def exchange_ended(self, exchange: Exchange) -> None:
+        """Strike an exchange off the books."""
+        self.exchanges.discard(exchange)
+        if self.on_change is not None:
+            self.on_change()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is left to wait for before the loop may end."""
+        return bool(self.connections or self.exchanges)
