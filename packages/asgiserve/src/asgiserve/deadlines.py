@@ -21,6 +21,11 @@ TICK: Final = 0.25
 NEVER: Final = float("inf")
 
 
+def wait(timeout: float) -> float:
+    """What to add to `Deadlines.now` for a deadline `timeout` seconds from now; 0 stands for never."""
+    return timeout + TICK if timeout else NEVER
+
+
 class Waiting(Protocol):
     """Something with a deadline."""
 
@@ -44,10 +49,6 @@ class Deadlines:
         self._last = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self.now = 0.0
-
-    def after(self, seconds: float) -> float:
-        """The deadline that lies `seconds` from now; 0 stands for never."""
-        return self.now + seconds + TICK if seconds else NEVER
 
     def start(self) -> None:
         """Sweep every TICK until `stop`."""

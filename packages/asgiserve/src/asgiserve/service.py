@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .config import Config
-from .deadlines import Deadlines
+from .deadlines import Deadlines, wait
 from .http1.parsers import HeadParser, head_parser
 from .http1.response import ResponseRenderer
 from .logs import AccessLog
@@ -37,6 +37,14 @@ class Service:
         )
         self.parser: HeadParser = head_parser(config.http)
         self.deadlines = Deadlines(self.connections, self.renderer.refresh_date)
+        self.request_wait = wait(config.request_timeout)
+        self.response_wait = wait(config.response_timeout)
+        self.keep_alive_wait = wait(config.keep_alive_timeout)
+        self.write_wait = wait(config.write_timeout)
+        # In a head that is no longer than this, no line can be too long.
+        self.harmless_head_size = min(
+            config.max_request_line, config.max_header_size, config.max_headers_size
+        )
         self.access_log = AccessLog() if config.access_log else None
 
     def drain(self) -> None:

@@ -31,6 +31,10 @@ class Endpoints:
             self.server = (local.decode() if isinstance(local, bytes) else local, None) if local else None
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
 
+    def __str__(self) -> str:
+        """The client, as the log names it."""
+        return f"{self.client[0]}:{self.client[1]}" if self.client else "unix"
+
 
 def http_scope(head: RequestHead, endpoints: Endpoints, service: Service) -> Scope:
     """Build the scope of one request, in one literal: it is on the path of every request."""

@@ -1,0 +1,187 @@
+"""The reading half of a connection: cuts the input at the end of a head, then at the end of its body.
+
+What a client sends ahead of an answer (pipelining) is held unparsed, and past a limit the socket is paused.
+So a connection holds one request and a bounded number of bytes, whatever a client sends; requests are
+answered in order; and one that is malformed does not take the answer from the one before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from ..deadlines import TICK
+from ..errors import RequestRefused
+from .body import BodyReader, ChunkedReader, LengthReader
+from .request import RequestHead, check_partial, check_size
+
+if TYPE_CHECKING:
+    from ..service import Service
+    from .connection import Connection
+
+#: Bytes of a request body that wait for the application before the socket is paused; also of input that
+#: is held behind a request in progress. The event loop may add one read of 256 KiB.
+HIGH_WATER: Final = 65536
+
+#: Bytes of a body that are read and thrown away, after a response that did not wait for it, to keep the
+#: connection; with more to come it is closed.
+MAX_DISCARD: Final = 262144
+
+#: Seconds that a client may fall short of the minimum rate at the start of a body (Kestrel's grace period).
+RATE_GRACE: Final = 5.0
+
+
+class Inbound:
+    """What a connection reads, and how far it has come."""
+
+    __slots__ = (
+        "_clock",
+        "_connection",
+        "_paused_at",
+        "_service",
+        "_size",
+        "_transport",
+        "body",
+        "continue_due",
+        "held",
+        "paused",
+    )
+
+    def __init__(self, connection: Connection, service: Service, transport: asyncio.Transport) -> None:
+        self._connection = connection
+        self._service = service
+        self._transport = transport
+        self.held = b""  # the beginning of a head, or what follows the request in progress
+        self.paused = False  # the socket is not read
+        self._paused_at = 0.0
+        self.body: BodyReader | None = None  # while the request's body has not been read to its end
+        self.continue_due = False  # the client waits for 100 Continue before it sends the body
+        self._size = 0  # content of the body so far
+        self._clock = 0.0  # when the body began, not counting the time in which it was not read
+
+    def feed(self, data: bytes) -> None:
+        """Read what the client has sent, as far as it is its turn; raises RequestRefused."""
+        if self.held:
+            data = self.held + data
+            self.held = b""
+        connection = self._connection
+        while data and not connection.closing:
+            if self.body is not None:
+                data = self._read_body(self.body, data)
+            elif connection.exchange is not None or connection.write_paused:
+                self.held = data
+                if len(data) > HIGH_WATER:
+                    self.pause()
+                return
+            else:
+                data = self._read_head(data)
+
+    def proceed(self) -> None:
+        """Read on in what was held behind a request; raises RequestRefused."""
+        self.resume()
+        self.feed(b"")
+
+    def _read_head(self, data: bytes) -> bytes:
+        """Begin a request if its head is complete; return what lies behind the head."""
+        service = self._service
+        end = data.find(b"\r\n\r\n") + 4
+        if data[0] == 13 and data.startswith(b"\r\n") and end != 4:
+            return data[2:]  # RFC 9112 §2.2: one empty line before the request line is ignored
+        if end == 3:
+            check_partial(data, service.config)
+            self.held = data
+            self._connection.head_began()
+            return b""
+        if end > service.harmless_head_size:
+            check_size(data[:end], service.config)
+        head = service.parser.parse(data if end == len(data) else data[:end])
+        if len(head.headers) > service.config.max_headers > 0:
+            raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many header fields")
+        if head.content_length or head.chunked:
+            self._begin_body(head)
+        self._connection.begin(head)
+        return data[end:]
+
+    def _begin_body(self, head: RequestHead) -> None:
+        config = self._service.config
+        if head.content_length is None:
+            self.body = ChunkedReader(config.max_body_size, config.max_headers_size)
+        elif 0 < config.max_body_size < head.content_length:
+            raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
+        else:
+            self.body = LengthReader(head.content_length)
+        self.continue_due = head.expect_continue
+        self.restart_clock()
+
+    def _read_body(self, reader: BodyReader, data: bytes) -> bytes:
+        """Pass the application a piece of the body; return what lies behind the body."""
+        content, rest = reader.read(data)
+        self._size += len(content)
+        self.continue_due = False
+        if reader.complete:
+            self.body = None
+        exchange = self._connection.exchange
+        if exchange is None:  # answered already: nobody wants the rest
+            if reader.complete:
+                self.held = rest
+                self._connection.turn()
+                return b""
+            if self._size > MAX_DISCARD:
+                self._connection.close()
+            return rest
+        if content or reader.complete:
+            waiting = exchange.feed(content, reader.complete)
+            if waiting >= HIGH_WATER and not reader.complete:
+                self.pause()
+        self._connection.arm()
+        return rest
+
+    def want_body(self) -> None:
+        """Read on: the application waits for more of the body, or took what there was."""
+        if self.continue_due:
+            self.continue_due = False
+            if self._connection.response is None:  # RFC 9110 §10.1.1: none after the final response began
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.resume()
+        self._connection.arm()
+
+    def discard_body(self) -> None:
+        """Throw away the rest of a body that was answered before it was read."""
+        self.restart_clock()
+        self.resume()
+
+    def can_discard_body(self) -> bool:
+        """Whether the rest of the body is short and sure to come, so that the connection can be kept.
+
+        A client that was never told to continue may send its body or not (RFC 9110 §10.1.1).
+        """
+        return self.body is None or (not self.continue_due and self.body.remaining <= MAX_DISCARD)
+
+    def restart_clock(self) -> None:
+        """Count size and time of the body from here."""
+        self._size = 0
+        self._clock = self._service.deadlines.now
+
+    def body_deadline(self) -> float:
+        """When the next piece of the body is due, and the body's rate too low."""
+        service = self._service
+        deadline = service.deadlines.now + service.request_wait
+        rate = service.config.min_body_rate
+        if rate:
+            deadline = min(deadline, self._clock + max(RATE_GRACE, self._size / rate) + TICK)
+        return deadline
+
+    def pause(self) -> None:
+        """Stop reading from the socket."""
+        if not self.paused:
+            self.paused = True
+            self._paused_at = self._service.deadlines.now
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read from the socket again."""
+        if self.paused:
+            self.paused = False
+            self._clock += self._service.deadlines.now - self._paused_at
+            self._transport.resume_reading()
