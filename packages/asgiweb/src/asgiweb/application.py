@@ -1,0 +1,185 @@
+"""The application: the ASGI callable that joins router, middlewares, error handlers and lifespan."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, overload
+
+from yarl import URL
+
+from .asgi import Message, Receive, Scope, Send
+from .chain import compose, not_a_response
+from .error_handlers import ErrorHandlers
+from .errors import ClientDisconnected, StateError
+from .exceptions import HTTPMethodNotAllowed, HTTPNotFound
+from .handlers import AnyErrorHandler, Error, ErrorHandler, Handler, Hook, Lifespan, Middleware
+from .lifespan import run_lifespan
+from .request import Request, State
+from .response import Response
+from .routing import Route, RouteDecorators
+from .signatures import check_middleware
+
+logger = logging.getLogger("asgiweb")
+
+_UNSET: Any = object()
+
+
+class Application(RouteDecorators[State]):
+    """An ASGI 3 application. ``State`` is the type of what its lifespan yields: ``request.state``.
+
+    ``max_body_size`` is in bytes; larger bodies are answered 413, and 0 turns the limit off.
+    ``middlewares`` go around every answer, 404 included; the first is outermost.
+    ``debug=True`` answers faults with a page that shows the source: never on a public address.
+    """
+
+    def __init__(
+        self,
+        *,
+        lifespan: Lifespan[State] | None = None,
+        middlewares: Sequence[Middleware[State]] = (),
+        error_handlers: Mapping[type[Exception] | int, AnyErrorHandler] | None = None,
+        max_body_size: int | None = 1_000_000,
+        debug: bool = False,
+    ) -> None:
+        super().__init__()
+        self.lifespan = lifespan
+        #: Functions that are called with the application before the first request, in this order.
+        self.on_startup: list[Hook[State]] = []
+        #: Functions that are called with the application after the last request, the last one first.
+        self.on_shutdown: list[Hook[State]] = []
+        self.max_body_size = max_body_size or 0
+        #: Where this application's state is in ``scope["state"]``; no other application looks there.
+        self.state_key = f"asgiweb.{id(self):x}"
+        self._state: State = _UNSET
+        self._errors = ErrorHandlers(error_handlers or {}, debug=debug)
+        self._middlewares: list[Middleware[State]] = []
+        self._unrouted_endpoint: Handler = self._unrouted
+        for middleware in middlewares:
+            self.middleware(middleware)
+
+    @property
+    def state(self) -> State:
+        """What the lifespan yielded, or what was assigned here, in ``on_startup`` for example.
+
+        StateError if neither has happened yet.
+        """
+        if self._state is _UNSET:
+            raise StateError(
+                "there is no state: give Application a lifespan, or assign app.state in an on_startup "
+                "function, and see that the server runs the lifespan protocol"
+            )
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._state = state
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a state already."""
+        return self._state is not _UNSET
+
+    def state_of(self, scope: Scope) -> State:
+        """Return the state that belongs to a request's scope, which is that of the event loop it is in."""
+        carried = scope.get("state")
+        if carried is not None and self.state_key in carried:
+            state: State = carried[self.state_key]
+            return state
+        return self.state
+
+    @property
+    def middlewares(self) -> tuple[Middleware[State], ...]:
+        """The middlewares around every route, from the outside in."""
+        return tuple(self._middlewares)
+
+    def middleware(self, middleware: Middleware[State]) -> Middleware[State]:
+        """Add a middleware, as a decorator too; it goes inside of those that are there."""
+        check_middleware(middleware)
+        self._middlewares.append(middleware)
+        # What was composed before goes without it: it is composed again when it is asked for.
+        for route in self.router.routes:
+            route.endpoint = None
+        self._unrouted_endpoint = compose(self._middlewares, self._unrouted, self._errors.answer)
+        return middleware
+
+    @overload
+    def error_handler(
+        self, key: int
+    ) -> Callable[[ErrorHandler[State, Exception]], ErrorHandler[State, Exception]]: ...
+    @overload
+    def error_handler(
+        self, key: type[Error]
+    ) -> Callable[[ErrorHandler[State, Error]], ErrorHandler[State, Error]]: ...
+    def error_handler(self, key: Any) -> Any:
+        """Let the decorated function answer exceptions of a class, or an HTTPException's status."""
+
+        def register(handler: AnyErrorHandler) -> AnyErrorHandler:
+            self._errors.add(key, handler)
+            return handler
+
+        return register
+
+    def url_for(self, name: str, **parameters: Any) -> URL:
+        """Build the path of a named route. UrlError if there is none or a parameter does not fit it."""
+        return self.router.url_for(name, parameters)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or run the lifespan (ASGI 3)."""
+        if scope["type"] != "http":
+            await self._other_protocol(scope, receive, send)
+            return
+        request: Request[State]
+        match = self.router.resolve(scope)
+        if match is None:
+            request = Request(self, scope, receive, None, {})
+            endpoint = self._unrouted_endpoint
+        else:
+            route, match_info = match
+            request = Request(self, scope, receive, route, match_info)
+            endpoint = route.endpoint or self._compose(route)
+        method = scope["method"]
+        try:
+            try:
+                response = await endpoint(request)
+                if not isinstance(response, Response):
+                    raise not_a_response(request, response)
+                start = response.start_message(method)
+            except Exception as error:
+                response, start = await self._answer(request, error)
+            await response.transmit(start, method, request.receive_disconnect, send)
+        except ClientDisconnected as error:
+            logger.debug("%s %r: %s", method, scope["path"], error)
+
+    async def _answer(self, request: Request[State], error: Exception) -> tuple[Response, Message]:
+        """Answer what comes out of the whole chain."""
+        response = await self._errors.answer(request, error)
+        try:
+            return response, response.start_message(request.method)
+        except Exception as second:
+            response = self._errors.last_resort(request, second)
+            return response, response.start_message(request.method)
+
+    def _compose(self, route: Route) -> Handler:
+        middlewares = [*self._middlewares, *route.middlewares]
+        route.endpoint = compose(middlewares, route.bound_handler, self._errors.answer)
+        return route.endpoint
+
+    async def _unrouted(self, request: Request[Any]) -> Response:
+        """Answer 404, 405, or an OPTIONS request that no route answers."""
+        allowed = self.router.allowed_methods(request.scope)
+        if not allowed:
+            raise HTTPNotFound
+        if request.method == "OPTIONS":
+            return Response(None, 204, headers={"allow": ", ".join(allowed)})
+        raise HTTPMethodNotAllowed(allowed)
+
+    async def _other_protocol(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await run_lifespan(self, scope, receive, send)
+        elif scope["type"] == "websocket":
+            # Closed before it is accepted, which servers answer with 403.
+            await receive()
+            await send({"type": "websocket.close"})
+        else:
+            raise RuntimeError(f"asgiweb answers http and lifespan scopes, not {scope['type']!r}")

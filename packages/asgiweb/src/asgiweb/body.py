@@ -1,0 +1,79 @@
+"""Reading a request's body: within its limit, once, and never cut short without saying so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from .asgi import Message, Receive
+from .errors import BodyConsumed, ClientDisconnected
+from .exceptions import HTTPBadRequest, HTTPContentTooLarge
+
+
+class BodyReader:
+    """The one reader of one request's body. ``limit`` is in bytes, 0 for none.
+
+    Raises HTTPContentTooLarge as soon as the limit is known to be passed (RFC 9110, 15.5.14), and
+    ClientDisconnected when the client leaves before the end: what has come until then is never given out
+    as if it were the whole.
+    """
+
+    __slots__ = ("_body", "_complete", "_declared", "_limit", "_receive", "_started")
+
+    def __init__(self, receive: Receive, limit: int, content_length: str | None, *, chunked: bool) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._declared = _parse_length(content_length)
+        self._body: bytes | None = None
+        self._started = False
+        # Nobody has to read a body that is not there: then the next message can only be the disconnect.
+        self._complete = not self._declared and not chunked
+
+    async def read(self) -> bytes:
+        """Return the whole body, which is kept for whoever asks next."""
+        if self._body is None:
+            # Most bodies come in one piece, which is then not copied.
+            pieces = [piece async for piece in self.stream()]
+            self._body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return self._body
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes; nothing is kept. BodyConsumed for the second who tries."""
+        if self._body is not None:
+            yield self._body
+            return
+        if self._started:
+            raise BodyConsumed("the body was streamed already: read it with request.body() to have it twice")
+        self._started = True
+        self._check(self._declared)
+        size = 0
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnected("the client left before the end of the body")
+            piece = message.get("body", b"")
+            more = message.get("more_body", False)
+            self._complete = not more
+            if piece:
+                size += len(piece)
+                self._check(size)
+                yield piece
+
+    def _check(self, size: int) -> None:
+        if self._limit and size > self._limit:
+            raise HTTPContentTooLarge(f"the body is larger than {self._limit} bytes")
+
+    async def receive_disconnect(self) -> Message:
+        """Wait for what comes after the body, without taking a piece of it from whoever may still read it."""
+        if not self._complete:
+            await asyncio.get_running_loop().create_future()
+        return await self._receive()
+
+
+def _parse_length(content_length: str | None) -> int:
+    if content_length is None:
+        return 0
+    if content_length.isascii() and content_length.isdecimal():
+        return int(content_length)
+    raise HTTPBadRequest("Content-Length is not a number")

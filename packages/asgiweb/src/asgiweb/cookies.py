@@ -1,0 +1,75 @@
+"""Cookies (RFC 6265, and SameSite and Partitioned of its successor): read leniently, written strictly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Literal, TypeAlias
+
+from .errors import HeaderError
+
+SameSite: TypeAlias = Literal["lax", "strict", "none"]
+
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
+_ATTRIBUTE = re.compile(r"[ -:<-~]*")
+
+
+def parse_cookies(headers: Iterable[str]) -> dict[str, str]:
+    """Read Cookie headers. Of two cookies of a name the first counts: its path is the nearer one (5.4)."""
+    cookies: dict[str, str] = {}
+    for header in headers:
+        for part in header.split(";"):
+            name, equals, value = part.partition("=")
+            if equals:
+                value = value.strip(" \t")
+                if len(value) > 1 and value[0] == value[-1] == '"':
+                    value = value[1:-1]
+                cookies.setdefault(name.strip(" \t"), value)
+    return cookies
+
+
+def format_cookie(
+    name: str,
+    value: str,
+    *,
+    max_age: int | None = None,
+    expires: datetime | None = None,
+    path: str | None = "/",
+    domain: str | None = None,
+    secure: bool = False,
+    httponly: bool = True,
+    samesite: SameSite | None = "lax",
+    partitioned: bool = False,
+) -> str:
+    """Write the value of one Set-Cookie header. HeaderError where browsers would not take it."""
+    _check(name, value, path, domain)
+    if not secure and (partitioned or samesite == "none"):
+        raise HeaderError(f"cookie {name!r}: browsers take samesite='none' and partitioned only with secure")
+    parts = [f"{name}={value}"]
+    if max_age is not None:
+        parts.append(f"Max-Age={max_age:d}")
+    if expires is not None:
+        parts.append(f"Expires={format_datetime(expires.astimezone(UTC), usegmt=True)}")
+    for attribute, text in (("Domain", domain), ("Path", path), ("SameSite", samesite and samesite.title())):
+        if text is not None:
+            parts.append(f"{attribute}={text}")
+    for attribute, on in (("Secure", secure), ("HttpOnly", httponly), ("Partitioned", partitioned)):
+        if on:
+            parts.append(attribute)
+    return "; ".join(parts)
+
+
+def _check(name: str, value: str, path: str | None, domain: str | None) -> None:
+    if _NAME.fullmatch(name) is None:
+        raise HeaderError(f"cookie {name!r}: not a name, which is letters, digits and !#$%&'*+-.^_`|~")
+    if _VALUE.fullmatch(value) is None:
+        raise HeaderError(
+            f"cookie {name!r}: spaces, quotes, commas, semicolons, backslashes and what is not ASCII cannot "
+            f"be in a value: encode it first, for example with urllib.parse.quote()"
+        )
+    for attribute, text in (("path", path), ("domain", domain)):
+        if text is not None and _ATTRIBUTE.fullmatch(text) is None:
+            raise HeaderError(f"cookie {name!r}: this cannot be a {attribute}: {text!r}")

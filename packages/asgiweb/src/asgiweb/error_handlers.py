@@ -1,0 +1,88 @@
+"""Which answer an exception gets: by error handlers, by itself, or as a fault of the application.
+
+For an HTTPException the handler of its status comes first, then those of its classes, the nearest first.
+For any other exception come those of its classes. What nobody handles is a fault: it is logged, once and
+with its traceback, and answered 500, by the handler of status 500 if there is one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from .debug import debug_response
+from .errors import ClientDisconnected, RegistrationError
+from .exceptions import HTTPException, HTTPInternalServerError
+from .handlers import AnyErrorHandler
+from .request import Request
+from .response import Response
+from .signatures import check_async, location_of
+
+logger = logging.getLogger("asgiweb")
+
+
+class ErrorHandlers:
+    """The error handlers of an application."""
+
+    def __init__(self, handlers: Mapping[type[Exception] | int, AnyErrorHandler], *, debug: bool) -> None:
+        self._debug = debug
+        self._by_class: dict[type[BaseException], AnyErrorHandler] = {}
+        self._by_status: dict[int, AnyErrorHandler] = {}
+        for key, handler in handlers.items():
+            self.add(key, handler)
+
+    def add(self, key: type[Exception] | int, handler: AnyErrorHandler) -> None:
+        """Let a handler answer a class of exceptions or a status. RegistrationError if there is one."""
+        check_async(handler, f"{location_of(handler)}: an error handler")
+        handlers: dict[Any, AnyErrorHandler] = self._by_status if isinstance(key, int) else self._by_class
+        other = handlers.setdefault(key, handler)
+        if other is not handler:
+            raise RegistrationError(
+                f"{location_of(handler)}: {key} is handled already, at {location_of(other)}"
+            )
+
+    async def answer(self, request: Request[Any], error: Exception) -> Response:
+        """Make a response of an exception. Raises ClientDisconnected, which is no fault and has no answer."""
+        if isinstance(error, ClientDisconnected):
+            raise error
+        handler = self._find(error)
+        if handler is None and not isinstance(error, HTTPException):
+            self._log(request, error)
+            if self._debug:
+                return debug_response(request, error)
+            handler = self._by_status.get(500)
+        if handler is None:
+            return self._plain(error)
+        try:
+            response = await handler(request, error)
+            if not isinstance(response, Response):
+                raise TypeError(f"{location_of(handler)} returned {type(response).__name__}, not a Response")
+        except Exception as second:
+            return self.last_resort(request, second)
+        return response
+
+    def last_resort(self, request: Request[Any], error: Exception) -> Response:
+        """Answer what went wrong in an error handler or in the rendering of a response."""
+        if isinstance(error, ClientDisconnected):
+            raise error
+        if not isinstance(error, HTTPException):
+            self._log(request, error)
+            if self._debug:
+                return debug_response(request, error)
+        return self._plain(error)
+
+    def _find(self, error: Exception) -> AnyErrorHandler | None:
+        if isinstance(error, HTTPException) and error.status in self._by_status:
+            return self._by_status[error.status]
+        for kind in type(error).__mro__:
+            if kind in self._by_class:
+                return self._by_class[kind]
+        return None
+
+    def _plain(self, error: Exception) -> Response:
+        answer = error if isinstance(error, HTTPException) else HTTPInternalServerError()
+        return answer.response()
+
+    def _log(self, request: Request[Any], error: Exception) -> None:
+        logger.error("%s %r failed", request.method, request.path, exc_info=error)

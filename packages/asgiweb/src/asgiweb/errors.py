@@ -1,0 +1,44 @@
+"""Every exception of this package that is not itself an answer.
+
+    Exception
+    ├── AsgiwebError
+    │   ├── RegistrationError    a route, converter or handler that cannot be right; raised while importing
+    │   ├── UrlError             url_for() cannot build the URL that it is asked for
+    │   ├── HeaderError          a response header or cookie that must not be sent
+    │   ├── BodyConsumed         the body was streamed and cannot be read a second time
+    │   └── StateError           the state was asked for before anybody had set it
+    └── ConnectionError
+        └── ClientDisconnected   nobody is there any more to send the body or to read the answer
+
+The exceptions that are answers, one for each status, are in ``asgiweb.exceptions``.
+"""
+
+from __future__ import annotations
+
+
+class AsgiwebError(Exception):
+    """A mistake in how this package is used: the message says what to write instead."""
+
+
+class RegistrationError(AsgiwebError):
+    """A route, converter, handler or middleware that cannot be right, with the file and line it is in."""
+
+
+class UrlError(AsgiwebError):
+    """``url_for()`` was given a name or parameters from which no URL can be built."""
+
+
+class HeaderError(AsgiwebError):
+    """A header or cookie that must not be sent, such as one with a line break in it (RFC 9110, 5.5)."""
+
+
+class BodyConsumed(AsgiwebError):
+    """The request's body was streamed, so it is not there any more to be read as a whole or again."""
+
+
+class StateError(AsgiwebError):
+    """``state`` was asked for, but no lifespan has yielded it and nobody has assigned it."""
+
+
+class ClientDisconnected(ConnectionError):
+    """The client has left. Not an error of the application: it is answered and logged by nobody."""

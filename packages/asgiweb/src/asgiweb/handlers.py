@@ -1,0 +1,30 @@
+"""The shapes of the functions that users write: handlers, middlewares, error handlers, lifespans.
+
+A handler is called with the request, and with the path parameters that it names. What a middleware
+gets as ``handler`` wants only the request: the parameters are bound below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+
+from .request import Request, State
+from .response import Response
+
+if TYPE_CHECKING:
+    from .application import Application
+
+Parameters = ParamSpec("Parameters")
+Error = TypeVar("Error", bound=Exception)
+
+Handler: TypeAlias = Callable[[Request[Any]], Awaitable[Response]]
+Middleware: TypeAlias = Callable[[Request[State], Handler], Coroutine[Any, Any, Response]]
+RouteHandler: TypeAlias = Callable[Concatenate[Request[State], Parameters], Coroutine[Any, Any, Response]]
+AnyRouteHandler: TypeAlias = Callable[..., Coroutine[Any, Any, Response]]
+ErrorHandler: TypeAlias = Callable[[Request[State], Error], Coroutine[Any, Any, Response]]
+AnyErrorHandler: TypeAlias = Callable[[Request[Any], Any], Coroutine[Any, Any, Response]]
+
+Lifespan: TypeAlias = "Callable[[Application[State]], AbstractAsyncContextManager[State]]"
+Hook: TypeAlias = "Callable[[Application[State]], Awaitable[None] | None]"

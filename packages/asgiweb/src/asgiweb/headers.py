@@ -1,0 +1,53 @@
+"""Header fields as they are written: checked names and values, and a few that are ready bytes.
+
+Nothing gets past here with a line break in it, whoever has set it (RFC 9110, 5.1 and 5.5).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from .asgi import HeaderPair
+from .errors import HeaderError
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
+def header_pair(name: str, value: str) -> HeaderPair:
+    """Render one header field. HeaderError if it cannot be sent as it is."""
+    if "\n" in value or "\r" in value or "\0" in value:
+        raise HeaderError(f"header {name!r}: CR, LF and NUL cannot be in a value: {value!r}")
+    try:
+        return _field_name(name), value.encode("latin-1")
+    except UnicodeEncodeError:
+        message = f"header {name!r}: encode what is outside of Latin-1 first, in {value!r}"
+        raise HeaderError(message) from None
+
+
+# Names come from code and repeat. Values come from anywhere: they are checked each time, and never kept.
+@lru_cache(maxsize=512)
+def _field_name(name: str) -> bytes:
+    if _TOKEN.fullmatch(name) is None:
+        raise HeaderError(f"header {name!r}: not a name, which is letters, digits and !#$%&'*+-.^_`|~")
+    return name.lower().encode("ascii")
+
+
+@lru_cache(maxsize=128)
+def content_type_pair(content_type: str) -> HeaderPair:
+    """Render the Content-Type, which few values are of."""
+    return header_pair("content-type", content_type)
+
+
+def media_type(content_type: str) -> str:
+    """Return the type and subtype of a Content-Type without its parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def charset(content_type: str) -> str:
+    """Return the charset parameter of a Content-Type; "utf-8" where there is none."""
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"') or "utf-8"
+    return "utf-8"

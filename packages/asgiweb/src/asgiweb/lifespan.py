@@ -1,0 +1,62 @@
+"""The lifespan of an application (ASGI lifespan 2.0): what starts before the first request and stops last.
+
+Starting: the lifespan's context manager is entered, then the functions of ``on_startup`` run in their order.
+Stopping: those of ``on_shutdown`` run, the last first, then the context manager is left. All of them are
+tried even if one fails. Where the start fails, what has been entered is left again, and no ``on_shutdown``
+function runs: they may rely on everything having started.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from .asgi import Receive, Scope, Send
+from .handlers import Hook
+from .request import State
+
+if TYPE_CHECKING:
+    from .application import Application
+
+logger = logging.getLogger("asgiweb")
+
+
+async def run_lifespan(app: Application[State], scope: Scope, receive: Receive, send: Send) -> None:
+    """Speak the protocol with the server, from its startup to its shutdown event."""
+    await receive()
+    phase = "startup"
+    failure: Exception | None = None
+    try:
+        async with AsyncExitStack() as stack:
+            await _start(app, scope, stack)
+            phase = "shutdown"
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+    except Exception as error:
+        failure = error
+        logger.error("the application's %s failed", phase, exc_info=error)
+    if failure is None and phase == "shutdown":
+        await send({"type": "lifespan.shutdown.complete"})
+    else:
+        message = "" if failure is None else f"{type(failure).__name__}: {failure}"
+        await send({"type": f"lifespan.{phase}.failed", "message": message})
+
+
+async def _start(app: Application[State], scope: Scope, stack: AsyncExitStack) -> None:
+    if app.lifespan is not None:
+        app.state = await stack.enter_async_context(app.lifespan(app))
+    for hook in app.on_startup:
+        await _call(hook, app)
+    # The server gives each request a copy of this dict: with several event loops, each has its own state.
+    if "state" in scope and app.has_state:
+        scope["state"][app.state_key] = app.state
+    for hook in app.on_shutdown:
+        stack.push_async_callback(_call, hook, app)
+
+
+async def _call(hook: Hook[State], app: Application[State]) -> None:
+    result = hook(app)
+    if inspect.isawaitable(result):
+        await result

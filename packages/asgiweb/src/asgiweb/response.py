@@ -1,0 +1,201 @@
+"""Responses: what a handler returns, and how it gets to the server.
+
+The head is rendered in one place, just before it is sent, so middlewares may change everything until then
+and nothing is sent that was not checked. Content-Length is written here, from the body, in bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+import msgspec
+from multidict import CIMultiDict
+from yarl import URL
+
+from .asgi import HeaderPair, Message, Receive, Scope, Send
+from .cookies import SameSite, format_cookie
+from .errors import ClientDisconnected
+from .headers import content_type_pair, header_pair
+from .streaming import send_stream
+
+Body: TypeAlias = bytes | str | AsyncIterable[bytes | str] | None
+Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
+
+_BODILESS = frozenset({204, 304})
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Response:
+    """An answer: bytes, text (sent as UTF-8), or an async iterator of either that is always closed.
+
+    ``content_type`` defaults to text/plain for text and application/octet-stream for bytes and streams.
+    Is itself an ASGI application.
+    """
+
+    __slots__ = ("_content_type", "_headers", "body", "status", "stream")
+
+    def __init__(
+        self,
+        body: Body = None,
+        status: int = 200,
+        *,
+        headers: Headers | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        self.status = status
+        #: The whole body; empty while there is a ``stream``.
+        self.body = b""
+        #: What yields the body piece by piece, or None.
+        self.stream: AsyncIterable[bytes | str] | None = None
+        default = "application/octet-stream"
+        if isinstance(body, str):
+            self.body = body.encode()
+            default = "text/plain; charset=utf-8"
+            if (
+                content_type is not None
+                and content_type.startswith("text/")
+                and "charset" not in content_type
+            ):
+                content_type += "; charset=utf-8"
+        elif isinstance(body, bytes):
+            self.body = body
+        elif body is not None:
+            self.stream = _checked_stream(body)
+        self._content_type = content_type or (default if body is not None else None)
+        self._headers: CIMultiDict[str] | None = None
+        if headers is not None:
+            self._headers = CIMultiDict(headers)
+            if self._content_type is not None and (content_type or "content-type" not in self._headers):
+                self._headers["content-type"] = self._content_type
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """The header fields, which may be changed until the response is sent.
+
+        Content-Length is not among them unless somebody has set it: it is written when the head is.
+        """
+        # Most responses are never asked for their headers, so they never get a multidict.
+        if self._headers is None:
+            self._headers = CIMultiDict()
+            if self._content_type is not None:
+                self._headers["content-type"] = self._content_type
+        return self._headers
+
+    @property
+    def content_type(self) -> str | None:
+        """The Content-Type as it will be sent, with its parameters."""
+        return self._content_type if self._headers is None else self._headers.get("content-type")
+
+    @content_type.setter
+    def content_type(self, content_type: str) -> None:
+        self.headers["content-type"] = content_type
+
+    def set_cookie(
+        self,
+        name: str,
+        value: str,
+        *,
+        max_age: int | None = None,
+        expires: datetime | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = True,
+        samesite: SameSite | None = "lax",
+        partitioned: bool = False,
+    ) -> None:
+        """Add a Set-Cookie header; ``max_age`` is in seconds. HeaderError if browsers would not take it."""
+        cookie = format_cookie(
+            name,
+            value,
+            max_age=max_age,
+            expires=expires,
+            path=path,
+            domain=domain,
+            secure=secure,
+            httponly=httponly,
+            samesite=samesite,
+            partitioned=partitioned,
+        )
+        self.headers.add("set-cookie", cookie)
+
+    def delete_cookie(
+        self, name: str, *, path: str | None = "/", domain: str | None = None, secure: bool = False
+    ) -> None:
+        """Make the browser forget a cookie that was set with the same path and domain."""
+        self.set_cookie(name, "", max_age=0, path=path, domain=domain, secure=secure)
+
+    def start_message(self, method: str) -> Message:
+        """Render the head, for a request of this method. HeaderError if it cannot be sent."""
+        status = self.status
+        pairs: list[HeaderPair]
+        if self._headers is None:
+            pairs = [] if self._content_type is None else [content_type_pair(self._content_type)]
+        else:
+            pairs = self._header_pairs(self._headers, method)
+        if self.stream is None and status not in _BODILESS and not (method == "HEAD" and _has_length(pairs)):
+            pairs.append((b"content-length", b"%d" % len(self.body)))
+        return {"type": "http.response.start", "status": status, "headers": pairs}
+
+    def _header_pairs(self, headers: CIMultiDict[str], method: str) -> list[HeaderPair]:
+        pairs = [header_pair(name, value) for name, value in headers.items()]
+        # A length that somebody has set counts for a stream and for HEAD, where it cannot be known here.
+        if self.stream is None and method != "HEAD" and "content-length" in headers:
+            return [pair for pair in pairs if pair[0] != b"content-length"]
+        return pairs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as an ASGI application. ClientDisconnected if the client does not stay to the end."""
+        method = scope["method"]
+        await self.transmit(self.start_message(method), method, receive, send)
+
+    async def transmit(self, start: Message, method: str, receive: Receive, send: Send) -> None:
+        """Send the rendered head and then the body. ClientDisconnected if nobody reads it."""
+        bodiless = method == "HEAD" or self.status in _BODILESS
+        if self.stream is not None:
+            await send_stream(self.stream, start, bodiless=bodiless, receive=receive, send=send)
+            return
+        try:
+            await send(start)
+            await send({"type": "http.response.body", "body": b"" if bodiless else self.body})
+        except OSError as error:
+            raise ClientDisconnected("the client left before the end of the response") from error
+
+
+def _has_length(pairs: list[HeaderPair]) -> bool:
+    return any(name == b"content-length" for name, _ in pairs)
+
+
+def _checked_stream(body: object) -> AsyncIterable[bytes | str]:
+    if isinstance(body, AsyncIterable):
+        return body
+    raise TypeError(
+        f"a body is bytes, str, an async iterator of these, or None, not {type(body).__name__}: "
+        f"json_response() makes JSON of other values"
+    )
+
+
+def json_response(
+    data: Any, status: int = 200, *, headers: Headers | None = None, content_type: str = "application/json"
+) -> Response:
+    """Answer with JSON: dicts, lists, dataclasses, datetimes, UUIDs and all else that msgspec encodes."""
+    return Response(_encode_json(data), status, headers=headers, content_type=content_type)
+
+
+def html_response(body: str, status: int = 200, *, headers: Headers | None = None) -> Response:
+    """Answer with a page. Nothing is escaped here: the text is sent as it is."""
+    return Response(body, status, headers=headers, content_type="text/html; charset=utf-8")
+
+
+def redirect(location: str | URL, status: int = 303, *, headers: Headers | None = None) -> Response:
+    """Send the client to ``location``, which may be relative to the request's URL (RFC 9110, 10.2.2).
+
+    303 makes the next request a GET; 307 and 308 keep its method and body.
+    """
+    response = Response(None, status, headers=headers)
+    response.headers["location"] = quote(str(location), safe="%/:?#[]@!$&'()*+,;=~")
+    return response

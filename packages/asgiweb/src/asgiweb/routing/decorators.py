@@ -1,0 +1,65 @@
+"""The decorators that register a function as it is defined: ``@app.get("/users/{id:int}")``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Generic, Protocol, Unpack
+
+from ..handlers import Parameters, RouteHandler
+from ..request import State
+from .router import RouteOptions, Router
+
+
+class Registrar(Protocol[State]):
+    """Registers the function it is called with, and gives it back unchanged."""
+
+    def __call__(self, handler: RouteHandler[State, Parameters], /) -> RouteHandler[State, Parameters]:
+        """Register ``handler``."""
+
+
+class RouteDecorators(Generic[State]):
+    """What registers routes by decorators. Each raises RegistrationError if the route cannot be right."""
+
+    def __init__(self) -> None:
+        #: The routes, and ``add_get`` and its like for handlers that are defined elsewhere.
+        self.router = Router()
+
+    def route(
+        self, path: str, *, methods: Iterable[str] = ("GET",), **options: Unpack[RouteOptions]
+    ) -> Registrar[State]:
+        """Register the decorated handler for a path and some methods."""
+        names = tuple(methods)
+
+        def register(handler: RouteHandler[State, Parameters]) -> RouteHandler[State, Parameters]:
+            self.router.add_route(path, handler, methods=names, **options)
+            return handler
+
+        return register
+
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Registrar[State]:
+        """Register the decorated handler for GET, and for HEAD unless that has a handler of its own."""
+        return self.route(path, methods=("GET",), **options)
+
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Registrar[State]:
+        """Register the decorated handler for POST."""
+        return self.route(path, methods=("POST",), **options)
+
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Registrar[State]:
+        """Register the decorated handler for PUT."""
+        return self.route(path, methods=("PUT",), **options)
+
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Registrar[State]:
+        """Register the decorated handler for PATCH."""
+        return self.route(path, methods=("PATCH",), **options)
+
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Registrar[State]:
+        """Register the decorated handler for DELETE."""
+        return self.route(path, methods=("DELETE",), **options)
+
+    def head(self, path: str, **options: Unpack[RouteOptions]) -> Registrar[State]:
+        """Register the decorated handler for HEAD, instead of the one that answers GET."""
+        return self.route(path, methods=("HEAD",), **options)
+
+    def options(self, path: str, **options: Unpack[RouteOptions]) -> Registrar[State]:
+        """Register the decorated handler for OPTIONS, instead of the automatic answer."""
+        return self.route(path, methods=("OPTIONS",), **options)

@@ -1,0 +1,42 @@
+"""One registered route: what it matches, and what answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..handlers import AnyRouteHandler, Handler, Middleware
+from .patterns import Pattern
+
+
+@dataclass(slots=True, eq=False)
+class Route:
+    """A path pattern with the methods and the handler that belong to it."""
+
+    pattern: Pattern
+    #: In capitals and sorted, without the HEAD that a GET answers too.
+    methods: tuple[str, ...]
+    handler: AnyRouteHandler
+    #: The handler, called with the request alone.
+    bound_handler: Handler
+    #: File and line of the handler.
+    location: str
+    name: str | None = None
+    middlewares: Sequence[Middleware[Any]] = ()
+    #: In bytes, 0 for none; None leaves it to the application.
+    max_body_size: int | None = None
+    #: The handler inside of all middlewares; composed when the first request comes.
+    endpoint: Handler | None = None
+    parameter_names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.parameter_names = tuple(parameter.name for parameter in self.pattern.parameters)
+
+    @property
+    def path(self) -> str:
+        """The pattern as it was written."""
+        return self.pattern.path
+
+    def __repr__(self) -> str:
+        return f"<Route {' '.join(self.methods)} {self.path!r} at {self.location}>"

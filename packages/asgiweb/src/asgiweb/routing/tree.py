@@ -1,0 +1,106 @@
+"""The tree of path segments in which routes with parameters are found.
+
+Specificity decides, never the order of registration: in each place literal text comes before parameters,
+these come in the order of their converters' ranks, and what takes the rest of the path comes last. A branch
+that leads to no route for the method is left again for the next one.
+
+A node is reached over one way only, so a lookup visits each at most once, however many routes there are.
+Values are converted on the way, once: a conversion that fails is a branch that does not match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from .patterns import Parameter, Pattern
+from .route import Route
+
+
+class Branch(NamedTuple):
+    """A parameter below a node; ``parse`` is None where the text is the value."""
+
+    parse: Callable[[str], Any] | None
+    child: Node
+    parameter: Parameter
+
+
+class Node:
+    """A place in the tree, with the routes that end here by method."""
+
+    __slots__ = ("literals", "parameters", "rest", "routes")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, Node] = {}
+        self.parameters: list[Branch] = []
+        self.rest: list[Branch] = []
+        self.routes: dict[str, Route] = {}
+
+    def descend(self, pattern: Pattern) -> Node:
+        """Return the node where a pattern ends, grown if need be."""
+        node = self
+        for segment in pattern.segments:
+            if isinstance(segment, str):
+                node = node.literals.setdefault(segment, Node())
+            else:
+                node = node._branch(segment)
+        return node
+
+    def _branch(self, parameter: Parameter) -> Node:
+        converter = parameter.converter
+        branches = self.rest if converter.spans_segments else self.parameters
+        for branch in branches:
+            if branch.parameter.converter is converter:
+                return branch.child
+        child = Node()
+        branches.append(Branch(None if converter.parse is str else converter.parse, child, parameter))
+        branches.sort(key=lambda branch: branch.parameter.converter.rank)
+        return child
+
+
+def walk(
+    node: Node, segments: Sequence[str], index: int, method: str, values: list[Any], allowed: set[str] | None
+) -> Route | None:
+    """Find the route for the segments from ``index`` on, or None.
+
+    ``values`` gets the converted parameters, the last one first; ``allowed``, if it is given, the methods of
+    every route that was reached and has another method.
+    """
+    if index == len(segments):
+        route = node.routes.get(method)
+        if route is None and allowed is not None:
+            allowed.update(node.routes)
+        return route
+    segment = segments[index]
+    child = node.literals.get(segment)
+    if child is not None:
+        route = walk(child, segments, index + 1, method, values, allowed)
+        if route is not None:
+            return route
+    if segment:
+        for parse, child, _ in node.parameters:
+            try:
+                value = segment if parse is None else parse(segment)
+            except ValueError:
+                continue
+            route = walk(child, segments, index + 1, method, values, allowed)
+            if route is not None:
+                values.append(value)
+                return route
+    return _walk_rest(node, segments, index, method, values, allowed) if node.rest else None
+
+
+def _walk_rest(
+    node: Node, segments: Sequence[str], index: int, method: str, values: list[Any], allowed: set[str] | None
+) -> Route | None:
+    rest = "/".join(segments[index:])
+    for parse, child, _ in node.rest:
+        try:
+            value = rest if parse is None else parse(rest)
+        except ValueError:
+            continue
+        route = walk(child, segments, len(segments), method, values, allowed)
+        if route is not None:
+            values.append(value)
+            return route
+    return None

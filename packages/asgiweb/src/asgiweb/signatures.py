@@ -1,0 +1,144 @@
+"""Reading the signatures of handlers and middlewares, once, when they are registered.
+
+A handler names the path parameters that it wants. One that the path does not have, or whose annotation its
+converter cannot satisfy, is a mistake that shows here and not in the first request.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from types import UnionType
+from typing import Any
+
+from .errors import RegistrationError
+from .handlers import AnyRouteHandler, Handler
+from .request import Request
+from .response import Response
+
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_BY_POSITION = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
+
+
+def location_of(function: Callable[..., Any]) -> str:
+    """Return file, line and name of a function, for messages."""
+    target: Any = inspect.unwrap(function)
+    while hasattr(target, "func"):
+        target = target.func
+    name = getattr(target, "__qualname__", type(target).__qualname__)
+    code = getattr(target, "__code__", None) or getattr(type(target).__call__, "__code__", None)
+    return name if code is None else f"{code.co_filename}:{code.co_firstlineno} {name}"
+
+
+def bind_handler(handler: AnyRouteHandler, types: Mapping[str, type[Any]]) -> Handler:
+    """Make of a handler, and its path's parameters, what is called with the request alone.
+
+    RegistrationError if the handler is no coroutine function or wants what the path does not have.
+    """
+    check_async(handler, "a handler")
+    first, *others = _parameters(handler, "a handler", positional=1)
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in others):
+        if first.name in types:
+            raise RegistrationError(
+                f"the path's parameter {first.name!r} is what the handler calls its request"
+            )
+        return lambda request: handler(request, **request.match_info)
+    wanted = [parameter for parameter in others if parameter.kind in _BY_NAME]
+    for parameter in wanted:
+        _check_parameter(parameter, handler, types)
+    names = tuple(parameter.name for parameter in wanted if parameter.name in types)
+    return _bind(handler, names, everything=len(names) == len(types))
+
+
+def _bind(handler: AnyRouteHandler, names: tuple[str, ...], *, everything: bool) -> Handler:
+    if not names:
+        return handler
+    if everything:
+        return lambda request: handler(request, **request.match_info)
+
+    def call(request: Request[Any]) -> typing.Coroutine[Any, Any, Response]:
+        match_info = request.match_info
+        return handler(request, **{name: match_info[name] for name in names})
+
+    return call
+
+
+def check_middleware(middleware: Callable[..., Any]) -> None:
+    """RegistrationError, with file and line, if this cannot be called as a middleware is."""
+    what = f"{location_of(middleware)}: a middleware"
+    check_async(middleware, what)
+    _parameters(middleware, what, positional=2)
+
+
+def check_async(function: Callable[..., Any], what: str) -> None:
+    """RegistrationError if calling the function makes no coroutine."""
+    if not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)):
+        raise RegistrationError(
+            f"{what} is defined with 'async def'; what blocks runs in a thread by asyncio.to_thread()"
+        )
+
+
+def _parameters(function: Callable[..., Any], what: str, *, positional: int) -> list[inspect.Parameter]:
+    parameters = list(_signature(function).parameters.values())
+    by_position = [parameter for parameter in parameters if parameter.kind in _BY_POSITION]
+    if len(by_position) < positional:
+        wanted = "the request" if positional == 1 else "the request and the handler"
+        raise RegistrationError(f"{what} takes {wanted}, and this one takes {len(by_position)} by position")
+    return parameters
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    if sys.version_info >= (3, 14):
+        # Annotations are evaluated late there, and may name what only type checkers import.
+        from annotationlib import Format
+
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+    return inspect.signature(function)
+
+
+def _check_parameter(
+    parameter: inspect.Parameter, handler: AnyRouteHandler, types: Mapping[str, type[Any]]
+) -> None:
+    if parameter.name not in types:
+        if parameter.default is not inspect.Parameter.empty:
+            return
+        known = ", ".join(types) or "none"
+        raise RegistrationError(
+            f"the handler wants {parameter.name!r}, which is no parameter of the path; there are {known}"
+        )
+    annotation = _evaluated(parameter.annotation, handler)
+    given = types[parameter.name]
+    if not _fits(given, annotation):
+        wanted = getattr(annotation, "__name__", annotation)
+        raise RegistrationError(
+            f"the handler wants {parameter.name!r} as {wanted}, and the path gives it as {given.__name__}"
+        )
+
+
+def _evaluated(annotation: Any, handler: AnyRouteHandler) -> Any:
+    """Return what an annotation means; Any where that cannot be found out."""
+    if annotation is inspect.Parameter.empty:
+        return Any
+    if not isinstance(annotation, str):
+        return annotation
+    target: Any = inspect.unwrap(handler)
+    try:
+        return eval(annotation, getattr(target, "__globals__", {}))
+    except Exception:
+        # It names what only type checkers import, or what is local to a function: they will have to check it.
+        return Any
+
+
+def _fits(given: type[Any], annotation: Any) -> bool:
+    """Tell whether a value of a converter's type is what an annotation asks for; True in case of doubt."""
+    if typing.get_origin(annotation) in (typing.Union, UnionType):
+        return any(_fits(given, choice) for choice in typing.get_args(annotation))
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _fits(given, typing.get_args(annotation)[0])
+    if isinstance(annotation, typing.NewType):
+        return _fits(given, annotation.__supertype__)
+    if not isinstance(annotation, type):
+        return annotation is not None
+    return issubclass(given, annotation) or (given is int and annotation is float)
