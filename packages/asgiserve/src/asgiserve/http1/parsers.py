@@ -36,10 +36,9 @@ class HttptoolsParser:
         # Imported here: the package also runs where httptools has no wheel.
         from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-        self._new: Callable[[object], HttpRequestParser] = HttpRequestParser
+        self._parser: Callable[[object], HttpRequestParser] = HttpRequestParser
         self._error = HttpParserError
         self._upgrade = HttpParserUpgrade
-        self._parser = HttpRequestParser(self)
         self._headers: HeaderList = []
         self._notable: HeaderList = []
 
@@ -59,22 +58,13 @@ class HttptoolsParser:
         self._notable = notable
         line = data[: data.find(b"\r\n")]
         try:
-            self._parser.feed_data(data)
-            head = read_head(line, headers, notable)
+            # A parser for each head costs 0.2 µs, and nothing that one client sent can reach another.
+            self._parser(self).feed_data(data)
         except self._upgrade:
-            # An Upgrade that is not taken is an ordinary request (RFC 9110 §7.8).
-            self._parser = self._new(self)
-            return read_head(line, headers, notable)
+            pass  # an Upgrade that is not taken makes an ordinary request (RFC 9110 §7.8)
         except self._error as error:
-            self._parser = self._new(self)
             raise _explain(line, error) from None
-        except RequestRefused:
-            self._parser = self._new(self)
-            raise
-        if head.content_length or head.chunked:
-            # It waits for a body now. A new one costs 0.2 µs, less than showing it the body.
-            self._parser = self._new(self)
-        return head
+        return read_head(line, headers, notable)
 
 
 class H11Parser:

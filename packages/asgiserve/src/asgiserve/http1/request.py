@@ -42,28 +42,18 @@ _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 class RequestHead:
     """The request line and header fields of one request, and what they say about body and connection."""
 
-    __slots__ = (
-        "chunked",
-        "connection_options",
-        "content_length",
-        "expect_continue",
-        "headers",
-        "host",
-        "http_version",
-        "method",
-        "target",
-    )
+    # Defaults of the class, because most requests leave them as they are.
+    host: bytes | None = None
+    content_length: int | None = None
+    chunked = False
+    expect_continue = False
+    connection_options: tuple[bytes, ...] = ()
 
     def __init__(self, method: str, target: bytes, http_version: str, headers: HeaderList) -> None:
         self.method = method
         self.target = target
         self.http_version = http_version
         self.headers = headers
-        self.connection_options: list[bytes] = []
-        self.host: bytes | None = None
-        self.content_length: int | None = None
-        self.chunked = False
-        self.expect_continue = False
 
     @property
     def keep_alive(self) -> bool:
@@ -185,7 +175,7 @@ def _transfer_encoding(head: RequestHead, value: bytes) -> None:
 
 
 def _connection(head: RequestHead, value: bytes) -> None:
-    head.connection_options += [option.strip() for option in value.lower().split(b",")]
+    head.connection_options += tuple(option.strip() for option in value.lower().split(b","))
 
 
 def _expect(head: RequestHead, value: bytes) -> None:

@@ -1,0 +1,64 @@
+# make serve    serve the example application on http://127.0.0.1:8000
+# make test     run the tests             (make test ARGS="-k timeouts -x")
+# make check    ruff and mypy --strict over sources, tests and examples
+# make setup    prepare .venv with all that development needs
+# make format   let ruff lay out the code
+# make clean    remove .venv and caches
+#
+# PYTHON=python3.13 VENV=.venv-3.13 make test    the same on another interpreter
+
+PYTHON ?= python3
+VENV   ?= .venv
+APP    ?= examples.hello:app
+ARGS   ?=
+
+BIN := $(VENV)/bin
+PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+PROJECTS := packages/asgiserve/pyproject.toml packages/asgiweb/pyproject.toml
+
+.PHONY: serve test check setup format clean
+
+serve: $(VENV)/.serve
+	@exec $(BIN)/asgiserve $(APP) $(ARGS)
+
+test: $(VENV)/.setup
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+setup: $(VENV)/.setup
+
+format: $(VENV)/.setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Three steps, each done again only when what it depends on has changed: an empty environment; in it the
+# two packages with what they need to run; and what their tests need.
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "$(PYTHON) is missing. Install it (Debian: apt install python3), or name another: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is too old: 3.11 or newer is needed. Name another one: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "The venv module of $(PYTHON) is missing. Install it (Debian: apt install python3-venv)."; exit 1; }
+	@echo "Creating $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serve: constraints.txt $(PROJECTS) | $(BIN)/python
+	@echo "Installing asgiserve and asgiweb into $(VENV) ..."
+	@$(PIP) -e packages/asgiserve[standard] -e packages/asgiweb[standard] || { \
+	  echo "The installation failed; pip says why above. It needs a package index that can be reached."; exit 1; }
+	@touch $@
+
+$(VENV)/.setup: tests/requirements.txt $(VENV)/.serve
+	@echo "Installing what the tests need into $(VENV) ..."
+	@$(PIP) -r tests/requirements.txt || { \
+	  echo "The installation failed; pip says why above. It needs a package index that can be reached."; exit 1; }
+	@touch $@
