@@ -1,0 +1,1 @@
+"""Small programs to run and to change: `asgiserve examples.hello:app`."""
