@@ -13,12 +13,13 @@ from .chain import compose, not_a_response
 from .error_handlers import ErrorHandlers
 from .errors import ClientDisconnected, StateError
 from .exceptions import HTTPMethodNotAllowed, HTTPNotFound
-from .handlers import AnyErrorHandler, Error, ErrorHandler, Handler, Hook, Lifespan, Middleware
+from .handlers import AnyErrorHandler, ErrorHandler, Handler, Hook, Lifespan, Middleware
 from .lifespan import run_lifespan
-from .request import Request, State
+from .request import Request
 from .response import Response
 from .routing import Route, RouteDecorators
 from .signatures import check_middleware
+from .typevars import Error, State
 
 logger = logging.getLogger("asgiweb")
 
@@ -37,7 +38,7 @@ class Application(RouteDecorators[State]):
         self,
         *,
         lifespan: Lifespan[State] | None = None,
-        middlewares: Sequence[Middleware[State]] = (),
+        middlewares: Sequence[Middleware[Any]] = (),
         error_handlers: Mapping[type[Exception] | int, AnyErrorHandler] | None = None,
         max_body_size: int | None = 1_000_000,
         debug: bool = False,

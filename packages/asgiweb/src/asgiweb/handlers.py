@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, TypeAlias
 
-from .request import Request, State
+from .request import Request
 from .response import Response
+from .typevars import Error, Parameters, State
 
 if TYPE_CHECKING:
     from .application import Application
-
-Parameters = ParamSpec("Parameters")
-Error = TypeVar("Error", bound=Exception)
 
 Handler: TypeAlias = Callable[[Request[Any]], Awaitable[Response]]
 Middleware: TypeAlias = Callable[[Request[State], Handler], Coroutine[Any, Any, Response]]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from .asgi import Receive, Scope, Send
 from .handlers import Hook
-from .request import State
+from .typevars import State
 
 if TYPE_CHECKING:
     from .application import Application

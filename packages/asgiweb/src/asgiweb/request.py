@@ -6,7 +6,7 @@ Everything is a view of the ASGI scope that is computed when somebody asks for i
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 from urllib.parse import parse_qsl, quote
 
 import msgspec
@@ -18,12 +18,11 @@ from .body import BodyReader
 from .cookies import parse_cookies
 from .exceptions import HTTPBadRequest, HTTPUnsupportedMediaType
 from .headers import charset, media_type
+from .typevars import State
 
 if TYPE_CHECKING:
     from .application import Application
     from .routing import Route
-
-State = TypeVar("State")
 
 
 class Address(NamedTuple):

@@ -139,6 +139,6 @@ def _fits(given: type[Any], annotation: Any) -> bool:
         return _fits(given, typing.get_args(annotation)[0])
     if isinstance(annotation, typing.NewType):
         return _fits(given, annotation.__supertype__)
-    if not isinstance(annotation, type):
+    if annotation is Any or not isinstance(annotation, type):
         return annotation is not None
     return issubclass(given, annotation) or (given is int and annotation is float)

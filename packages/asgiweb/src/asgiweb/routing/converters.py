@@ -29,7 +29,7 @@ class Converter(Generic[T]):
 
 def _parse_int(text: str) -> int:
     # int() alone would take "+1", " 1", "1_000" and the digits of every script.
-    if text.removeprefix("-").isdecimal() and text.isascii():
+    if text.isascii() and (text.isdecimal() or text.removeprefix("-").isdecimal()):
         return int(text)
     raise ValueError(text)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, Protocol, Unpack
 
-from ..handlers import Parameters, RouteHandler
-from ..request import State
+from ..handlers import RouteHandler
+from ..typevars import Parameters, State
 from .router import RouteOptions, Router
 
 

@@ -125,7 +125,8 @@ class Router:
         route = walk(self._root, segments, 1, method, values, None)
         if route is None:
             return None
-        return route, dict(zip(route.parameter_names, reversed(values), strict=True))
+        values.reverse()
+        return route, dict(zip(route.parameter_names, values, strict=True))
 
     def allowed_methods(self, scope: Scope) -> list[str]:
         """Return the methods that the path of a request can be asked with, sorted; none for a 404."""

@@ -66,7 +66,15 @@ def walk(
     ``values`` gets the converted parameters, the last one first; ``allowed``, if it is given, the methods of
     every route that was reached and has another method.
     """
-    if index == len(segments):
+    count = len(segments)
+    # Where there is no choice there is nothing to come back to, and no call is needed.
+    while index < count and not node.parameters and not node.rest:
+        next_node = node.literals.get(segments[index])
+        if next_node is None:
+            return None
+        node = next_node
+        index += 1
+    if index == count:
         route = node.routes.get(method)
         if route is None and allowed is not None:
             allowed.update(node.routes)
