@@ -3,6 +3,7 @@
 # make check    ruff and mypy --strict over sources, tests and examples
 # make setup    prepare .venv with all that development needs
 # make format   let ruff lay out the code
+# make docs     write the parts of the reference that are made from code
 # make clean    remove .venv and caches
 #
 # PYTHON=python3.13 VENV=.venv-3.13 make test    the same on another interpreter
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 PROJECTS := packages/asgiserve/pyproject.toml packages/asgiweb/pyproject.toml
 
-.PHONY: serve test check setup format clean
+.PHONY: serve test check setup format docs clean
 
 serve: $(VENV)/.serve
 	@exec $(BIN)/asgiserve $(APP) $(ARGS)
@@ -34,6 +35,9 @@ setup: $(VENV)/.setup
 format: $(VENV)/.setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(VENV)/.setup
+	$(BIN)/python -m docs.generate
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from .errors import LoadError
-from .types import ASGIApplication
+from .types import ASGIApplication, Receive, Scope, Send
 
 
 def load_application(
@@ -35,9 +35,20 @@ def load_application(
             raise LoadError(f"the factory {where} failed:\n{_traceback(error)}") from error
     if not callable(found):
         raise LoadError(f"{where} is {_kind(found)}, not an ASGI application: it cannot be called")
-    if not factory and _is_factory(found):
+    if not factory and inspect.isfunction(found) and _takes(found, 0) and not _takes(found, 3):
         raise LoadError(f"{where} takes no arguments, so it seems to make the application; add --factory")
+    if _takes(found, 1) and not _takes(found, 3):
+        return _from_asgi2(found)
     application: ASGIApplication = found
+    return application
+
+
+def _from_asgi2(app: Any) -> ASGIApplication:
+    """Wrap an application of ASGI 2, which is called twice: with the scope, then with receive and send."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope)(receive, send)
+
     return application
 
 
@@ -105,12 +116,12 @@ def _kind(value: Any) -> str:
     )
 
 
-def _is_factory(found: Any) -> bool:
-    """Whether a plain function cannot take scope, receive and send."""
-    if not inspect.isfunction(found):
-        return False
+def _takes(found: Any, count: int) -> bool:
+    """Whether a callable can be called with `count` positional arguments; yes if it does not tell."""
     try:
-        inspect.signature(found).bind(None, None, None)
+        inspect.signature(found).bind(*[None] * count)
     except TypeError:
-        return not inspect.signature(found).parameters
-    return False
+        return False
+    except ValueError:
+        return True
+    return True

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
 from ..deadlines import NEVER, TICK
-from ..errors import RequestRefused
+from ..errors import ClientDisconnected, RequestRefused
 from ..exchange import Exchange
 from ..waiting import Waiters
 from .inbound import Inbound
@@ -231,9 +231,15 @@ class Connection(asyncio.Protocol):
             self._finish()
 
     def write(self, body: bytes, more: bool) -> None:
-        """Write a further piece of the body; raises ValueError with nothing written."""
-        if self.response is None:
-            return
+        """Write a further piece of the body; raises ValueError, or ClientDisconnected, with nothing written.
+
+        asyncio tells of a write that failed only in a later turn of the loop, which an application that
+        does nothing but send would never let come: so the transport is asked.
+        """
+        if self.response is None or self._transport.is_closing():
+            if self.exchange is not None:
+                self.exchange.leave()
+            raise ClientDisconnected("the client has left")
         content = self.response.frame(body, more)
         if content:
             self._transport.write(content)
