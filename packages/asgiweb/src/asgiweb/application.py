@@ -105,9 +105,7 @@ class Application(RouteDecorators[State]):
         return middleware
 
     @overload
-    def error_handler(
-        self, key: int
-    ) -> Callable[[ErrorHandler[State, Exception]], ErrorHandler[State, Exception]]: ...
+    def error_handler(self, key: int) -> Callable[[ErrorHandler[State, Any]], ErrorHandler[State, Any]]: ...
     @overload
     def error_handler(
         self, key: type[Error]

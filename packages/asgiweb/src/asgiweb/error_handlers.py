@@ -17,7 +17,7 @@ from .exceptions import HTTPException, HTTPInternalServerError
 from .handlers import AnyErrorHandler
 from .request import Request
 from .response import Response
-from .signatures import check_async, location_of
+from .signatures import check_error_handler, location_of
 
 logger = logging.getLogger("asgiweb")
 
@@ -34,7 +34,7 @@ class ErrorHandlers:
 
     def add(self, key: type[Exception] | int, handler: AnyErrorHandler) -> None:
         """Let a handler answer a class of exceptions or a status. RegistrationError if there is one."""
-        check_async(handler, f"{location_of(handler)}: an error handler")
+        check_error_handler(handler)
         handlers: dict[Any, AnyErrorHandler] = self._by_status if isinstance(key, int) else self._by_class
         other = handlers.setdefault(key, handler)
         if other is not handler:

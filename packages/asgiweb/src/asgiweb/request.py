@@ -187,7 +187,9 @@ class Request(Generic[State]):
             if route is not None and route.max_body_size is not None:
                 limit = route.max_body_size
             headers = self.headers
-            chunked = "transfer-encoding" in headers or self.scope.get("http_version", "1.1") >= "2"
+            # HTTP/2 has no sign for a body of unknown length, but a GET with one is next to unheard of.
+            unknown = self.scope.get("http_version", "1.1") >= "2" and self.method not in ("GET", "HEAD")
+            chunked = unknown or "transfer-encoding" in headers
             self._body = BodyReader(self._receive, limit, headers.get("content-length"), chunked=chunked)
         return self._body
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import UnionType
 from typing import Any
 
@@ -18,8 +18,11 @@ from .handlers import AnyRouteHandler, Handler
 from .request import Request
 from .response import Response
 
-_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-_BY_POSITION = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
+_BY_POSITION = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.VAR_POSITIONAL,
+)
 
 
 def location_of(function: Callable[..., Any]) -> str:
@@ -37,15 +40,18 @@ def bind_handler(handler: AnyRouteHandler, types: Mapping[str, type[Any]]) -> Ha
 
     RegistrationError if the handler is no coroutine function or wants what the path does not have.
     """
-    check_async(handler, "a handler")
-    first, *others = _parameters(handler, "a handler", positional=1)
+    _check_async(handler, "a handler")
+    parameters = list(_signature(handler).parameters.values())
+    if not parameters or parameters[0].kind not in _BY_POSITION:
+        raise RegistrationError("a handler takes the request by position, before the path's parameters")
+    first, *others = parameters
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in others):
         if first.name in types:
             raise RegistrationError(
                 f"the path's parameter {first.name!r} is what the handler calls its request"
             )
-        return lambda request: handler(request, **request.match_info)
-    wanted = [parameter for parameter in others if parameter.kind in _BY_NAME]
+        return _bind(handler, tuple(types), everything=True)
+    wanted = [parameter for parameter in others if parameter.kind is not inspect.Parameter.VAR_POSITIONAL]
     for parameter in wanted:
         _check_parameter(parameter, handler, types)
     names = tuple(parameter.name for parameter in wanted if parameter.name in types)
@@ -58,7 +64,7 @@ def _bind(handler: AnyRouteHandler, names: tuple[str, ...], *, everything: bool)
     if everything:
         return lambda request: handler(request, **request.match_info)
 
-    def call(request: Request[Any]) -> typing.Coroutine[Any, Any, Response]:
+    def call(request: Request[Any]) -> Coroutine[Any, Any, Response]:
         match_info = request.match_info
         return handler(request, **{name: match_info[name] for name in names})
 
@@ -67,26 +73,28 @@ def _bind(handler: AnyRouteHandler, names: tuple[str, ...], *, everything: bool)
 
 def check_middleware(middleware: Callable[..., Any]) -> None:
     """RegistrationError, with file and line, if this cannot be called as a middleware is."""
-    what = f"{location_of(middleware)}: a middleware"
-    check_async(middleware, what)
-    _parameters(middleware, what, positional=2)
+    _check_pair(middleware, "a middleware", "the handler")
 
 
-def check_async(function: Callable[..., Any], what: str) -> None:
-    """RegistrationError if calling the function makes no coroutine."""
+def check_error_handler(handler: Callable[..., Any]) -> None:
+    """RegistrationError, with file and line, if this cannot be called as an error handler is."""
+    _check_pair(handler, "an error handler", "the exception")
+
+
+def _check_pair(function: Callable[..., Any], what: str, second: str) -> None:
+    what = f"{location_of(function)}: {what}"
+    _check_async(function, what)
+    try:
+        _signature(function).bind(None, None)
+    except TypeError:
+        raise RegistrationError(f"{what} takes two arguments, the request and {second}") from None
+
+
+def _check_async(function: Callable[..., Any], what: str) -> None:
     if not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)):
         raise RegistrationError(
             f"{what} is defined with 'async def'; what blocks runs in a thread by asyncio.to_thread()"
         )
-
-
-def _parameters(function: Callable[..., Any], what: str, *, positional: int) -> list[inspect.Parameter]:
-    parameters = list(_signature(function).parameters.values())
-    by_position = [parameter for parameter in parameters if parameter.kind in _BY_POSITION]
-    if len(by_position) < positional:
-        wanted = "the request" if positional == 1 else "the request and the handler"
-        raise RegistrationError(f"{what} takes {wanted}, and this one takes {len(by_position)} by position")
-    return parameters
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
@@ -101,6 +109,10 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 def _check_parameter(
     parameter: inspect.Parameter, handler: AnyRouteHandler, types: Mapping[str, type[Any]]
 ) -> None:
+    if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+        raise RegistrationError(
+            f"parameters of the path are given by name, and {parameter.name!r} takes none"
+        )
     if parameter.name not in types:
         if parameter.default is not inspect.Parameter.empty:
             return

@@ -70,8 +70,12 @@ class UntilDisconnect:
         self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        try:
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+        except Exception:
+            # A receive() that fails says nothing about the client; the next send() will.
+            return
         # No task any more: the block has ended while this was about to run.
         if self._task is not None:
             self._left = True
