@@ -1,0 +1,346 @@
+"""One connection, several requests: persistence, order, half-closed clients (RFC 9112 §9)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.asgiserve.applications import (
+    Receive,
+    Scope,
+    Send,
+    answer,
+    hello,
+    on_http,
+    piece,
+    read_body,
+    start,
+    target,
+)
+from tests.asgiserve.raw import GET, GET_AND_CLOSE, chunked, get, post, request
+from tests.asgiserve.serving import Moment, Serve
+
+UPGRADE = ("Connection: Upgrade", "Upgrade: websocket")
+
+
+def test_9112_9_3_connection_persists(serve: Serve) -> None:
+    with serve(hello) as server, server.connect() as client:
+        for _ in range(3):
+            client.send(GET)
+            response = client.response()
+            assert response.status == 200
+            assert "connection" not in response
+
+
+@pytest.mark.parametrize(
+    "option", ["close", "Close", "CLOSE", "x-a, close", "close, x-a", "keep-alive, close", ",close ,"]
+)
+def test_9112_9_6_client_that_asks_for_close_gets_it(serve: Serve, option: str) -> None:
+    with serve(hello) as server, server.connect() as client:
+        client.send(get("/", f"Connection: {option}"))
+        assert client.response()["connection"] == "close"
+        assert client.closed()
+
+
+def test_9110_7_6_1_connection_options_may_stand_in_several_fields(serve: Serve) -> None:
+    with serve(hello) as server, server.connect() as client:
+        client.send(get("/", "Connection: x-a", "Connection: close"))
+        assert client.response()["connection"] == "close"
+        assert client.closed()
+
+
+@pytest.mark.parametrize("option", ["x-close", "closed", "keep-alive", "x-a", ""])
+def test_9110_7_6_1_other_options_do_not_close(serve: Serve, option: str) -> None:
+    with serve(hello) as server, server.connect() as client:
+        for _ in range(2):
+            client.send(get("/", f"Connection: {option}"))
+            assert "connection" not in client.response()
+
+
+def test_9112_9_6_nothing_behind_a_request_that_closes_is_answered(serve: Serve) -> None:
+    with serve(target) as server, server.connect() as client:
+        client.send(get("/one", "Connection: close") + get("/two"))
+        assert client.response().body == b"/one "
+        assert client.closed()
+
+
+def test_9112_9_6_application_may_close(serve: Serve) -> None:
+    async def handler(receive: Receive, send: Send) -> None:
+        await answer(send, b"ok", 200, [(b"connection", b"close")])
+
+    with serve(on_http(handler)) as server, server.connect() as client:
+        client.send(GET)
+        assert client.response()["connection"] == "close"
+        assert client.closed()
+
+
+def test_9112_9_3_http_1_0_closes_by_default(serve: Serve) -> None:
+    with serve(hello) as server, server.connect() as client:
+        client.send(request("GET / HTTP/1.0"))
+        response = client.response()
+        assert (response.body, response["connection"]) == (b"ok", "close")
+        assert client.closed()
+
+
+@pytest.mark.parametrize("option", ["keep-alive", "Keep-Alive"])
+def test_9112_9_3_http_1_0_persists_on_request(serve: Serve, option: str) -> None:
+    with serve(hello) as server, server.connect() as client:
+        for _ in range(3):
+            client.send(request("GET / HTTP/1.0", f"Connection: {option}"))
+            response = client.response()
+            assert (response.body, response["connection"]) == (b"ok", "keep-alive")
+
+
+def test_http_1_0_stream_ends_with_the_connection(serve: Serve) -> None:
+    """HTTP/1.0 never gets chunks; where the length is unknown, the connection cannot persist."""
+
+    async def handler(receive: Receive, send: Send) -> None:
+        await send(start())
+        for part in (b"one", b"two"):
+            await send(piece(part, more=True))
+        await send(piece())
+
+    with serve(on_http(handler)) as server, server.connect() as client:
+        client.send(request("GET / HTTP/1.0", "Connection: keep-alive"))
+        response = client.response()
+        assert (response.body, response["connection"]) == (b"onetwo", "close")
+        assert "transfer-encoding" not in response
+        assert client.closed()
+
+
+def test_http_1_0_with_a_declared_length_persists(serve: Serve) -> None:
+    async def handler(receive: Receive, send: Send) -> None:
+        await send(start(200, [(b"content-length", b"6")]))
+        await send(piece(b"one", more=True))
+        await send(piece(b"two"))
+
+    with serve(on_http(handler)) as server, server.connect() as client:
+        for _ in range(2):
+            client.send(request("GET / HTTP/1.0", "Connection: keep-alive"))
+            response = client.response()
+            assert (response.body, response["connection"]) == (b"onetwo", "keep-alive")
+
+
+def test_9112_9_3_2_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
+    """The first ones take the longest."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for _ in range(20 - int(scope["path"][1:])):
+            await asyncio.sleep(0)
+        await target(scope, receive, send)
+
+    with serve(app) as server, server.connect() as client:
+        client.send(b"".join(get(f"/{number}") for number in range(20)))
+        assert [client.response().body for _ in range(20)] == [b"/%d " % number for number in range(20)]
+
+
+def test_9112_9_3_2_pipelined_requests_with_bodies_in_between(serve: Serve) -> None:
+    data = [
+        post(b"one", target="/1"),
+        chunked(b"two", b"three", target="/2"),
+        get("/3"),
+        chunked(target="/4"),
+        post(b"", target="/5"),
+        post(GET, target="/6"),
+        get("/7"),
+    ]
+    answers = [b"/1 one", b"/2 twothree", b"/3 ", b"/4 ", b"/5 ", b"/6 " + GET, b"/7 "]
+    with serve(target) as server:
+        with server.connect() as client:
+            client.send(b"".join(data))
+            assert [client.response().body for _ in data] == answers
+        with server.connect() as client:
+            for byte in b"".join(data):
+                client.send(bytes([byte]))
+            assert [client.response().body for _ in data] == answers
+
+
+def test_9112_9_3_2_one_request_at_a_time(serve: Serve) -> None:
+    """The second request of a connection does not begin before the first response is complete."""
+    began: list[str] = []
+    release: Moment[None] = Moment()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        began.append(scope["path"])
+        if scope["path"] == "/one":
+            await release
+            assert began == ["/one"]
+        await answer(send)
+
+    with serve(app) as server, server.connect() as client:
+        client.send(get("/one") + get("/two"))
+        assert server.ask(get("/other-connection")).status == 200
+        began.remove("/other-connection")
+        release.happen(None)
+        assert [client.response().status for _ in range(2)] == [200, 200]
+    assert began == ["/one", "/two"]
+
+
+def test_valid_request_before_garbage_is_answered(serve: Serve) -> None:
+    with serve(target) as server, server.connect() as client:
+        client.send(get("/one") + get("/two") + b"\x00garbage\r\n\r\n" + get("/three"))
+        assert [client.response().body for _ in range(2)] == [b"/one ", b"/two "]
+        assert client.response().status == 400
+        assert client.closed()
+
+
+def test_9112_9_6_half_closed_client_is_answered(serve: Serve) -> None:
+    with serve(target) as server, server.connect() as client:
+        client.send(post(b"body"))
+        client.end()
+        response = client.response()
+        assert (response.body, response["connection"]) == (b"/ body", "close")
+        assert client.closed()
+
+
+def test_9112_9_6_half_closed_client_is_answered_late(serve: Serve) -> None:
+    ended: Moment[None] = Moment()
+
+    async def handler(receive: Receive, send: Send) -> None:
+        await ended
+        await asyncio.sleep(0.05)  # the end of the input has certainly been seen
+        await send(start())
+        await send(piece(b"one", more=True))
+        await asyncio.sleep(0)
+        await send(piece(b"two"))
+
+    with serve(on_http(handler)) as server, server.connect() as client:
+        client.send(GET)
+        client.end()
+        ended.happen(None)
+        assert client.response().body == b"onetwo"
+        assert client.closed()
+
+
+def test_9112_9_6_half_closed_client_gets_all_pipelined_answers(serve: Serve) -> None:
+    with serve(target) as server, server.connect() as client:
+        client.send(get("/one") + post(b"body", target="/two") + get("/three"))
+        client.end()
+        assert [client.response().body for _ in range(3)] == [b"/one ", b"/two body", b"/three "]
+        assert client.closed()
+
+
+def test_half_closed_client_without_a_request_is_closed(serve: Serve) -> None:
+    with serve(hello) as server:
+        for data in (b"", b"GET / HT", GET[:-2]):
+            with server.connect() as client:
+                client.send(data)
+                client.end()
+                assert client.ended()
+        with server.connect() as client:
+            client.send(GET)
+            client.response()
+            client.end()
+            assert client.closed()
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_9110_7_8_body_of_an_upgrade_that_is_not_taken(serve: Serve, framing: str) -> None:
+    """A parser that stops at Upgrade loses the body, and the next request with it."""
+    with serve(target) as server, server.connect() as client:
+        if framing == "length":
+            client.send(post(b"body", *UPGRADE, target="/one"))
+        else:
+            client.send(chunked(b"body", target="/one", fields=UPGRADE))
+        client.send(get("/two", *UPGRADE) + get("/three"))
+        assert [client.response().body for _ in range(3)] == [b"/one body", b"/two ", b"/three "]
+
+
+def test_9110_7_8_upgrade_in_http_1_0_is_ignored(serve: Serve) -> None:
+    with serve(hello) as server, server.connect() as client:
+        client.send(request("GET / HTTP/1.0", "Host: test", *UPGRADE))
+        assert client.response().status == 200
+        assert client.closed()
+
+
+@pytest.mark.parametrize("http", ["1.0", "1.1"])
+def test_client_that_comes_and_goes_leaves_nothing(serve: Serve, http: str) -> None:
+    with serve(hello) as server:
+        for leave in ("close", "reset"):
+            for data in (b"", b"GET / HT", request(f"GET / HTTP/{http}", "Host: test")):
+                client = server.connect()
+                client.send(data)
+                getattr(client, leave)()
+        assert server.ask(GET).status == 200
+
+
+def test_flood_of_pipelined_requests_that_nobody_reads_stops_being_read(serve_twice: Serve) -> None:
+    """The server does not collect requests, nor answers, for a client that does not read."""
+    big = b"x" * 10_000
+
+    async def handler(receive: Receive, send: Send) -> None:
+        await answer(send, big)
+
+    with serve_twice(on_http(handler)) as server, server.connect() as client:
+        client.socket.settimeout(0.5)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 100_000_000:
+                sent += client.socket.send(GET * 1000)
+
+
+def test_unread_body_is_never_parsed_as_a_request(serve: Serve) -> None:
+    """A response before the body was read: the rest is thrown away, or the connection is closed."""
+    hidden = get("/hidden")
+    calls: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        calls.append(scope["path"])
+        await answer(send)
+
+    with serve(app) as server:
+        for size in (100, 10_000, 1_000_000):
+            with server.connect() as client:
+                client.send(request("POST /one HTTP/1.1", "Host: test", f"Content-Length: {size}"))
+                first = client.response()
+                body = hidden * (size // len(hidden) + 1)
+                try:
+                    client.send(body[:size] + get("/two"))
+                    client.end()
+                    after = client.read_all()
+                except (ConnectionResetError, BrokenPipeError):
+                    after = b""
+                assert first.status == 200
+                assert after.count(b"HTTP/1.1 200") == (0 if "connection" in first else 1)
+    assert "/hidden" not in calls
+
+
+def test_connection_persists_behind_a_small_unread_body(serve: Serve) -> None:
+    with serve(hello) as server, server.connect() as client:
+        client.send(post(b"x" * 1000) + chunked(b"x" * 1000) + GET)
+        assert [client.response().status for _ in range(3)] == [200, 200, 200]
+
+
+def test_response_before_a_large_unread_body_arrives_whole(serve: Serve) -> None:
+    """Closing at once would make the kernel reset the connection, and the response with it."""
+    with serve(hello, max_body_size=0) as server, server.connect() as client:
+        client.send(request("POST / HTTP/1.1", "Host: test", "Content-Length: 100000000"))
+        client.send(b"x" * 500_000)
+        response = client.response()
+        assert (response.status, response["connection"]) == (200, "close")
+        assert client.closed()
+
+
+def test_body_is_taken_off_although_the_application_reads_only_a_part(serve: Serve) -> None:
+    async def handler(receive: Receive, send: Send) -> None:
+        await receive()
+        await answer(send)
+
+    with serve(on_http(handler)) as server, server.connect() as client:
+        client.send(request("POST / HTTP/1.1", "Host: test", "Content-Length: 6") + b"one")
+        assert client.response().status == 200
+        client.send(b"two" + GET)
+        assert client.response().status == 200
+
+
+def test_body_is_complete_before_the_application_reads(serve: Serve) -> None:
+    async def handler(receive: Receive, send: Send) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await answer(send, await read_body(receive))
+
+    with serve(on_http(handler)) as server, server.connect() as client:
+        client.send(post(b"x" * 300_000))
+        assert len(client.response().body) == 300_000
+        client.send(GET_AND_CLOSE)
+        assert client.response().status == 200
