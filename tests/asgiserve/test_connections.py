@@ -188,8 +188,7 @@ def test_9112_9_6_half_closed_client_is_answered(serve: Serve) -> None:
     with serve(target) as server, server.connect() as client:
         client.send(post(b"body"))
         client.end()
-        response = client.response()
-        assert (response.body, response["connection"]) == (b"/ body", "close")
+        assert client.response().body == b"/ body"
         assert client.closed()
 
 
@@ -273,10 +272,8 @@ def test_flood_of_pipelined_requests_that_nobody_reads_stops_being_read(serve_tw
 
     with serve_twice(on_http(handler)) as server, server.connect() as client:
         client.socket.settimeout(0.5)
-        sent = 0
         with pytest.raises(TimeoutError):
-            while sent < 100_000_000:
-                sent += client.socket.send(GET * 1000)
+            client.send(GET * 2_000_000)
 
 
 def test_unread_body_is_never_parsed_as_a_request(serve: Serve) -> None:

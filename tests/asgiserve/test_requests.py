@@ -187,7 +187,7 @@ REFUSED = {
     "9112-6.3-empty-length": (400, length(b"Content-Length:")),
     "9112-6.3-letters": (400, length(b"Content-Length: five")),
     "9112-6.3-beyond-64-bits": (400, length(b"Content-Length: 18446744073709551621")),
-    "9112-6.3-digits-of-another-script": (400, length("Content-Length: ٥".encode())),
+    "9112-6.3-digits-of-another-script": (400, length(b"Content-Length: \xd9\xa5")),
     "9110-10.1.1-unknown-expectation": (417, field(b"Expect: 200-ok")),
 }
 
@@ -350,7 +350,7 @@ def test_both_parsers_answer_the_same_bytes() -> None:
 
 
 def test_9112_7_1_2_trailers_do_not_become_headers(table: Table) -> None:
-    """httptools reports both through one callback: an ``authorization`` trailer must not be taken for a field."""
+    """httptools reports both through one callback: an authorization trailer must not be taken for a field."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await read_body(receive)

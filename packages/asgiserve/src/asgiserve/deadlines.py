@@ -65,7 +65,7 @@ class Deadlines:
         self._last += elapsed
         self.now += min(elapsed, 2 * TICK)
         now = self.now
+        self.start()  # first, so that nothing that goes wrong below can end the sweeps
         self._on_tick()
         for waiting in [waiting for waiting in self._watched if waiting.deadline <= now]:
             waiting.expire()
-        self.start()

@@ -121,13 +121,16 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Let a client that sends no more have its answers; returns whether the transport stays open."""
         self._eof = True
-        exchange = self.exchange
-        if self.closing or exchange is None or self._endpoints.scheme == "https":
+        if self.closing or self._endpoints.scheme == "https":
             return False  # TLS has no half-closed connections in asyncio
+        if self.exchange is None:
+            self._proceed()
+        if self.exchange is None:
+            return self.write_paused and bool(self._inbound.held)
         if self._inbound.body is not None:
             self._refuse(RequestRefused(HTTPStatus.BAD_REQUEST, "the request body ended early"))
         else:
-            exchange.half_close()
+            self.exchange.half_close()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -390,7 +393,8 @@ class Connection(asyncio.Protocol):
         if self.write_paused:
             self._await(Stage.WRITE, service.write_wait)
         elif exchange is not None and exchange.response is not None and not exchange.begun:
-            self.hold()
+            if self._stage is not _HELD:
+                self.hold()
         elif self._inbound.body is not None and not self._inbound.paused and not self._inbound.continue_due:
             self._stage = Stage.BODY
             self.deadline = self._inbound.body_deadline()
