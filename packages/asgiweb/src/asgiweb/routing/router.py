@@ -5,6 +5,7 @@ Both are plain dicts, so a lookup costs the same for ten routes and for ten thou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
@@ -20,6 +21,8 @@ from .patterns import parse_pattern
 from .route import Route
 from .tree import Node, walk
 from .urls import build_url
+
+_METHOD = re.compile(r"[A-Z]+(-[A-Z]+)*")
 
 
 class RouteOptions(TypedDict, total=False):
@@ -76,9 +79,7 @@ class Router:
             raise RegistrationError(f"{location}: path {path!r}: {error}") from None
         names = _checked_methods(methods, path, location)
         route = Route(pattern, names, handler, bound_handler, location, **options)
-        self._add_to_tables(route)
-        self._add_name(route)
-        self._routes.append(route)
+        self._add(route)
         return route
 
     def add_get(self, path: str, handler: AnyRouteHandler, **options: Unpack[RouteOptions]) -> Route:
@@ -144,36 +145,39 @@ class Router:
             raise UrlError(f"url_for {name!r}: no route has this name; there are {known}")
         return build_url(route, parameters, root_path)
 
-    def _add_to_tables(self, route: Route) -> None:
+    def _add(self, route: Route) -> None:
         node = self._root.descend(route.pattern)
-        for method in route.methods:
-            other = node.routes.get(method)
-            if other is not None and method in other.methods:
-                raise RegistrationError(
-                    f"{route.location}: {method} {route.path!r} is registered already, as {other.path!r} "
-                    f"at {other.location}"
-                )
+        self._refuse_duplicate(route, node)
         for method in route.methods:
             node.routes[method] = route
         if "GET" in route.methods:
             node.routes.setdefault("HEAD", route)
         if not route.parameter_names:
             self._static[route.path] = node.routes
+        if route.name is not None:
+            self._names[route.name] = route
+        self._routes.append(route)
 
-    def _add_name(self, route: Route) -> None:
-        if route.name is None:
-            return
-        other = self._names.setdefault(route.name, route)
-        if other is not route:
+    def _refuse_duplicate(self, route: Route, node: Node) -> None:
+        for method in route.methods:
+            other = node.routes.get(method)
+            # The HEAD that comes with a GET gives way.
+            if other is not None and method in other.methods:
+                raise RegistrationError(
+                    f"{route.location}: {method} {route.path!r} is registered already, as {other.path!r} "
+                    f"at {other.location}"
+                )
+        named = self._names.get(route.name) if route.name is not None else None
+        if named is not None:
             raise RegistrationError(
-                f"{route.location}: path {route.path!r}: the name {route.name!r} is that of {other.path!r} "
-                f"at {other.location}"
+                f"{route.location}: path {route.path!r}: the name {route.name!r} is that of {named.path!r} "
+                f"at {named.location}"
             )
 
 
 def _checked_methods(methods: Iterable[str], path: str, location: str) -> tuple[str, ...]:
     names = tuple(sorted(set(methods)))
-    if isinstance(methods, str) or not names or not all(name.isalpha() and name.isupper() for name in names):
+    if isinstance(methods, str) or not names or not all(_METHOD.fullmatch(name) for name in names):
         raise RegistrationError(
             f"{location}: path {path!r}: methods are a list of names in capitals, such as ['GET', 'POST'], "
             f"not {methods!r}"

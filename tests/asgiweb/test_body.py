@@ -1,0 +1,154 @@
+"""Reading a request's body: limits, disconnects, and who may read it when."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from asgiweb import BodyConsumed, ClientDisconnected, HTTPBadRequest, HTTPContentTooLarge
+from asgiweb.body import BodyReader
+
+from tests.asgiweb.exchange import Exchange
+
+
+def reader(
+    exchange: Exchange, limit: int = 0, content_length: str | None = None, *, chunked: bool = True
+) -> BodyReader:
+    return BodyReader(exchange.receive, limit, content_length, chunked=chunked)
+
+
+async def test_the_pieces_are_joined() -> None:
+    assert await reader(Exchange(body=[b"ab", b"", b"c"])).read() == b"abc"
+
+
+async def test_a_missing_body_is_empty() -> None:
+    assert await reader(Exchange(), chunked=False).read() == b""
+
+
+async def test_a_body_is_read_once_and_kept() -> None:
+    exchange = Exchange(body=[b"ab", b"c"])
+    body = reader(exchange)
+    first = await body.read()
+    assert await body.read() is first
+    assert exchange.received == 2
+
+
+async def test_a_body_of_one_piece_is_not_copied() -> None:
+    piece = b"x" * 1000
+    assert await reader(Exchange(body=[piece])).read() is piece
+
+
+async def test_messages_may_leave_out_body_and_more_body() -> None:
+    async def receive() -> dict[str, str]:
+        return {"type": "http.request"}
+
+    assert await BodyReader(receive, 0, None, chunked=True).read() == b""
+
+
+async def test_a_stream_yields_the_pieces_as_they_come() -> None:
+    body = reader(Exchange(body=[b"ab", b"", b"c"]))
+    assert [piece async for piece in body.stream()] == [b"ab", b"c"]
+
+
+async def test_a_body_that_was_read_can_still_be_streamed() -> None:
+    body = reader(Exchange(body=[b"ab", b"c"]))
+    await body.read()
+    assert [piece async for piece in body.stream()] == [b"abc"]
+
+
+async def test_a_body_that_was_streamed_cannot_be_read() -> None:
+    body = reader(Exchange(body=[b"ab", b"c"]))
+    async for _ in body.stream():
+        break
+    with pytest.raises(BodyConsumed, match=r"request\.body\(\)"):
+        await body.read()
+
+
+async def test_a_body_that_was_streamed_cannot_be_streamed_again() -> None:
+    body = reader(Exchange(body=[b"ab", b"c"]))
+    assert [piece async for piece in body.stream()] == [b"ab", b"c"]
+    with pytest.raises(BodyConsumed):
+        assert [piece async for piece in body.stream()] == []
+
+
+async def test_a_declared_length_above_the_limit_is_refused_before_anything_is_read() -> None:
+    exchange = Exchange(body=[b"x" * 11])
+    with pytest.raises(HTTPContentTooLarge, match="10 bytes"):
+        await reader(exchange, 10, "11", chunked=False).read()
+    assert exchange.received == 0
+
+
+async def test_a_body_that_grows_above_the_limit_is_refused_when_it_does() -> None:
+    exchange = Exchange(body=[b"x" * 6, b"x" * 6, b"x" * 6])
+    with pytest.raises(HTTPContentTooLarge):
+        await reader(exchange, 10).read()
+    assert exchange.received == 2
+
+
+async def test_a_stream_is_limited_too() -> None:
+    pieces = []
+    with pytest.raises(HTTPContentTooLarge):
+        async for piece in reader(Exchange(body=[b"x" * 6, b"x" * 6]), 10).stream():
+            pieces.append(piece)
+    assert pieces == [b"x" * 6]
+
+
+async def test_a_body_as_large_as_the_limit_is_read() -> None:
+    assert len(await reader(Exchange(body=[b"x" * 10]), 10, "10").read()) == 10
+
+
+async def test_no_limit_is_no_limit() -> None:
+    assert len(await reader(Exchange(body=[b"x" * 5_000_000]), 0, "5000000").read()) == 5_000_000
+
+
+@pytest.mark.parametrize("length", ["", "-1", "+1", "1_0", "ten", "1.0", "\u0661"])
+def test_a_length_that_is_no_number_is_a_bad_request(length: str) -> None:
+    with pytest.raises(HTTPBadRequest, match="Content-Length"):
+        reader(Exchange(), 10, length)
+
+
+async def test_a_client_that_leaves_is_never_a_shorter_body() -> None:
+    body = reader(Exchange(body=[b"half of"], leaves=True))
+    with pytest.raises(ClientDisconnected):
+        await body.read()
+
+
+async def test_a_client_that_leaves_ends_a_stream_with_an_exception() -> None:
+    pieces = []
+    with pytest.raises(ClientDisconnected):
+        async for piece in reader(Exchange(body=[b"half of"], leaves=True)).stream():
+            pieces.append(piece)
+    assert pieces == [b"half of"]
+
+
+async def test_a_body_that_was_cut_short_cannot_be_read_later() -> None:
+    body = reader(Exchange(body=[b"half of"], leaves=True))
+    with pytest.raises(ClientDisconnected):
+        await body.read()
+    with pytest.raises(BodyConsumed):
+        await body.read()
+
+
+async def test_waiting_for_the_disconnect_takes_no_piece_of_a_body_that_is_to_come() -> None:
+    exchange = Exchange(body=[b"ab"])
+    body = reader(exchange, content_length="2", chunked=False)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(body.receive_disconnect(), 0.01)
+    assert await body.read() == b"ab"
+
+
+async def test_the_disconnect_is_seen_once_the_body_was_read() -> None:
+    exchange = Exchange(body=[b"ab"])
+    body = reader(exchange)
+    await body.read()
+    exchange.leave()
+    assert (await body.receive_disconnect())["type"] == "http.disconnect"
+
+
+async def test_the_disconnect_is_seen_where_there_is_no_body() -> None:
+    exchange = Exchange()
+    exchange.leave()
+    body = reader(exchange, chunked=False)
+    assert (await body.receive_disconnect())["type"] == "http.request"
+    assert (await body.receive_disconnect())["type"] == "http.disconnect"

@@ -1,0 +1,50 @@
+"""The decorators: one for each method, and functions that stay what they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from asgiweb import Application, Response
+from asgiweb.request import Request
+from asgiweb.routing import RouteDecorators
+from tests.asgiweb.exchange import http_scope
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete", "head", "options"])
+def test_each_method_has_a_decorator(method: str) -> None:
+    routes: RouteDecorators[None] = RouteDecorators()
+
+    @getattr(routes, method)("/a", name="it", max_body_size=5)  # type: ignore[untyped-decorator]  # by name
+    async def handler(request: Request[None]) -> Response:
+        return Response()
+
+    match = routes.router.resolve(http_scope("/a", method.upper()))
+    assert match is not None
+    assert match[0].handler is handler
+    assert (match[0].methods, match[0].name, match[0].max_body_size) == ((method.upper(),), "it", 5)
+
+
+def test_a_function_is_given_back_and_can_be_registered_again() -> None:
+    app = Application()
+
+    @app.get("/posts")
+    @app.route("/posts/{page:int}", methods=["GET", "POST"])
+    async def posts(request: Request, page: int = 1) -> Response:
+        return Response(str(page))
+
+    assert [(route.path, route.methods) for route in app.router.routes] == [
+        ("/posts/{page:int}", ("GET", "POST")),
+        ("/posts", ("GET",)),
+    ]
+    assert all(route.handler is posts for route in app.router.routes)
+
+
+def test_methods_may_be_an_iterator() -> None:
+    app = Application()
+    register = app.route("/a", methods=iter(["GET"]))
+
+    @register
+    async def handler(request: Request) -> Response:
+        return Response()
+
+    assert app.router.routes[0].methods == ("GET",)

@@ -1,0 +1,63 @@
+"""From a scope to the segments that a route has to match: prefixes and encoded slashes."""
+
+from __future__ import annotations
+
+import pytest
+
+from asgiweb.routing.paths import path_below_root, segments_of
+from tests.asgiweb.exchange import http_scope
+
+
+@pytest.mark.parametrize(
+    ("path", "root_path", "below"),
+    [
+        ("/a", "", "/a"),
+        ("/api/a", "/api", "/a"),
+        ("/api/a", "/api/", "/a"),
+        ("/api/", "/api", "/"),
+        ("/api", "/api", "/"),
+        ("/apian", "/api", "/apian"),
+        ("/other", "/api", "/other"),
+        ("/", "/api", "/"),
+        ("/a", "/", "/a"),
+    ],
+)
+def test_the_prefix_of_the_mount_is_taken_off(path: str, root_path: str, below: str) -> None:
+    assert path_below_root(path, root_path) == below
+
+
+@pytest.mark.parametrize(
+    ("raw_path", "segments"),
+    [
+        (b"/a/b", ["", "a", "b"]),
+        (b"/a%2Fb", ["", "a/b"]),
+        (b"/a%2fb/c", ["", "a/b", "c"]),
+        (b"/a%2Fb%20c", ["", "a/b c"]),
+        (b"/%E2%82%AC%2F", ["", "\u20ac/"]),
+        (b"/%ff%2F", ["", "\ufffd/"]),
+        (b"/a%2Fb?c=%2F", ["", "a/b"]),
+        (b"/a%252Fb", ["", "a%2Fb"]),
+    ],
+)
+def test_an_encoded_slash_separates_nothing(raw_path: bytes, segments: list[str]) -> None:
+    from urllib.parse import unquote
+
+    path = unquote(raw_path.partition(b"?")[0].decode())
+    assert segments_of(http_scope(path, raw_path=raw_path)) == segments
+
+
+def test_without_a_raw_path_the_decoded_one_counts() -> None:
+    scope = http_scope("/a/b", raw_path=None)
+    assert segments_of(scope) == ["", "a", "b"]
+    del scope["raw_path"]
+    assert segments_of(scope) == ["", "a", "b"]
+
+
+def test_the_prefix_is_taken_off_encoded_paths_too() -> None:
+    scope = http_scope("/api/v 1/a/b", raw_path=b"/api/v%201/a%2Fb", root_path="/api/v 1")
+    assert segments_of(scope) == ["", "a/b"]
+
+
+def test_an_encoded_path_outside_of_the_prefix_is_left_as_it_is() -> None:
+    scope = http_scope("/a/b", raw_path=b"/a%2Fb", root_path="/api")
+    assert segments_of(scope) == ["", "a/b"]
