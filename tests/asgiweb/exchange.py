@@ -1,4 +1,4 @@
-"""Calling an application by hand, where an HTTP client cannot reach: disconnects, odd scopes, single messages."""
+"""Calling an application by hand, where an HTTP client cannot reach: disconnects, odd scopes, messages."""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ async def send_stream(
                 async for piece in pieces:
                     data = piece.encode() if isinstance(piece, str) else piece
                     await _send(send, {"type": "http.response.body", "body": data, "more_body": True})
-            await _send(send, {"type": "http.response.body", "body": b"", "more_body": False})
+        # Out of the block: once the response is complete, servers report a disconnect that is none.
+        await _send(send, {"type": "http.response.body", "body": b"", "more_body": False})
     finally:
         await _close(pieces)
 
