@@ -57,6 +57,6 @@ def _frame(frame: traceback.FrameSummary) -> str:
         source = linecache.getline(frame.filename, line_number)
         if source:
             line = f"{line_number:5}  {escape(source.rstrip())}"
-            lines.append(f"<mark>{line}</mark>" if line_number == number else line + "\\n")
+            lines.append(f"<mark>{line}</mark>" if line_number == number else line + "\n")
     place = f"{frame.filename}, line {number}, in {frame.name}"
     return f"<section><h2>{escape(place)}</h2><pre>{''.join(lines)}</pre></section>"

@@ -5,6 +5,7 @@ Everything is a view of the ASGI scope that is computed when somebody asks for i
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 from urllib.parse import parse_qsl, quote
@@ -23,6 +24,9 @@ from .typevars import State
 if TYPE_CHECKING:
     from .application import Application
     from .routing import Route
+
+# RFC 9110, 7.2, with RFC 3986, 3.2.2. What passes here cannot make yarl fail when it takes the URL apart.
+_HOST = re.compile(r"([0-9A-Za-z\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{0,5}))?")
 
 
 class Address(NamedTuple):
@@ -206,9 +210,8 @@ def _build_url(scope: Scope, host: str | None) -> URL:
     raw_path = scope.get("raw_path")
     path = quote(scope["path"]) if raw_path is None else raw_path.partition(b"?")[0].decode("latin-1")
     query = scope.get("query_string", b"").decode("latin-1")
-    try:
-        return URL.build(
-            scheme=scope.get("scheme", "http"), authority=host, path=path, query_string=query, encoded=True
-        )
-    except ValueError:
-        raise HTTPBadRequest("the Host header names no host") from None
+    scheme = scope.get("scheme", "http")
+    match = _HOST.fullmatch(host)
+    if match is None or not path.startswith("/") or int(match["port"] or 0) > 65535:
+        raise HTTPBadRequest("there is no URL: the Host header names no host, or the target is no path")
+    return URL.build(scheme=scheme, authority=host, path=path, query_string=query, encoded=True)

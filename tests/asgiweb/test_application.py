@@ -1,0 +1,369 @@
+"""The application: methods, faults of all kinds, and the protocols it is asked to speak."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from asgiweb import (
+    Application,
+    Converter,
+    Handler,
+    HTTPFound,
+    HTTPNotFound,
+    RegistrationError,
+    Request,
+    Response,
+    UrlError,
+    json_response,
+)
+from asgiweb.asgi import Message
+from tests.asgiweb.exchange import Exchange, client_of, http_scope
+
+
+@pytest.fixture
+def app() -> Application[Any]:
+    app: Application[Any] = Application()
+
+    @app.get("/")
+    async def index(request: Request) -> Response:
+        return Response("hello")
+
+    @app.get("/users/{id:int}", name="user")
+    async def show_user(request: Request, id: int) -> Response:
+        if id > 10:
+            raise HTTPNotFound(f"no user {id}")
+        return json_response({"id": id, "url": str(request.url_for("user", id=id))})
+
+    @app.post("/users/{id:int}")
+    async def change_user(request: Request, id: int) -> Response:
+        return json_response({"id": id, "name": (await request.json())["name"]})
+
+    @app.get("/stream")
+    async def stream(request: Request) -> Response:
+        async def pieces() -> AsyncIterator[str]:
+            for number in range(3):
+                yield f"{number}\n"
+
+        return Response(pieces(), content_type="text/plain; charset=utf-8")
+
+    @app.get("/found")
+    async def found(request: Request) -> Response:
+        raise HTTPFound("/")
+
+    return app
+
+
+@pytest.fixture
+async def client(app: Application[Any]) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(app) as client:
+        yield client
+
+
+class TestRequests:
+    async def test_text(self, client: httpx.AsyncClient) -> None:
+        response = await client.get("/")
+        assert (response.status_code, response.text) == (200, "hello")
+        assert response.headers == {"content-type": "text/plain; charset=utf-8", "content-length": "5"}
+
+    async def test_json_and_a_parameter(self, client: httpx.AsyncClient) -> None:
+        assert (await client.get("/users/7")).json() == {"id": 7, "url": "/users/7"}
+
+    async def test_a_body(self, client: httpx.AsyncClient) -> None:
+        assert (await client.post("/users/7", json={"name": "\xe9"})).json() == {"id": 7, "name": "\xe9"}
+
+    async def test_a_body_that_is_none(self, client: httpx.AsyncClient) -> None:
+        response = await client.post("/users/7", content=b"{")
+        assert response.status_code == 400
+        assert response.text.startswith("the body is not JSON")
+
+    async def test_a_body_that_is_too_large(self, client: httpx.AsyncClient) -> None:
+        response = await client.post("/users/7", content=b"x" * 1_000_001)
+        assert (response.status_code, response.text) == (413, "the body is larger than 1000000 bytes")
+
+    async def test_a_stream(self, client: httpx.AsyncClient) -> None:
+        response = await client.get("/stream")
+        assert response.text == "0\n1\n2\n"
+        assert "content-length" not in response.headers
+
+    async def test_an_exception_that_answers(self, client: httpx.AsyncClient) -> None:
+        response = await client.get("/users/11")
+        assert (response.status_code, response.text) == (404, "no user 11")
+
+    async def test_a_redirect(self, client: httpx.AsyncClient) -> None:
+        response = await client.get("/found")
+        assert (response.status_code, response.headers["location"], response.text) == (302, "/", "")
+
+
+class TestMethods:
+    async def test_an_unknown_path_is_404(self, client: httpx.AsyncClient) -> None:
+        for path in ("/nothing", "/users/seven", "/users/7/", "/users"):
+            response = await client.get(path)
+            assert (response.status_code, response.text) == (404, "Not Found")
+
+    async def test_another_method_is_405_with_every_method_that_works(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        response = await client.delete("/users/7")
+        assert response.status_code == 405
+        assert response.headers["allow"] == "GET, HEAD, OPTIONS, POST"
+
+    @pytest.mark.parametrize("path", ["/", "/users/7", "/stream", "/users/11", "/nothing"])
+    async def test_head_is_get_without_the_body(self, client: httpx.AsyncClient, path: str) -> None:
+        head, get = await client.head(path), await client.get(path)
+        assert head.text == ""
+        assert (head.status_code, head.headers) == (get.status_code, get.headers)
+
+    async def test_options_names_the_methods(self, client: httpx.AsyncClient) -> None:
+        response = await client.options("/users/7")
+        assert (response.status_code, response.text) == (204, "")
+        assert response.headers == {"allow": "GET, HEAD, OPTIONS, POST"}
+
+    async def test_options_of_an_unknown_path_is_404(self, client: httpx.AsyncClient) -> None:
+        assert (await client.options("/nothing")).status_code == 404
+
+    async def test_options_may_have_a_handler(self, app: Application[Any], client: httpx.AsyncClient) -> None:
+        @app.options("/users/{id:int}")
+        async def options(request: Request) -> Response:
+            return Response("mine")
+
+        assert (await client.options("/users/7")).text == "mine"
+
+    @pytest.mark.parametrize(
+        ("method", "path"), [("GET", "/nothing"), ("PUT", "/"), ("OPTIONS", "/"), ("HEAD", "/x")]
+    )
+    async def test_middlewares_are_around_what_no_route_answers(
+        self, app: Application[Any], client: httpx.AsyncClient, method: str, path: str
+    ) -> None:
+        @app.middleware
+        async def marking(request: Request, handler: Handler) -> Response:
+            assert request.route is None
+            response = await handler(request)
+            response.headers["x-mark"] = "seen"
+            return response
+
+        assert (await client.request(method, path)).headers["x-mark"] == "seen"
+
+
+class TestRegistration:
+    async def test_the_router_takes_handlers_that_are_defined_elsewhere(self) -> None:
+        async def handler(request: Request, name: str) -> Response:
+            return Response(f"hello {name}, {request.match_info['name']}")
+
+        app = Application()
+        route = app.router.add_get("/{name}", handler)
+        assert app.router.routes == (route,)
+        async with client_of(app) as client:
+            assert (await client.get("/me")).text == "hello me, me"
+
+    async def test_a_request_knows_its_route(self) -> None:
+        app = Application()
+
+        @app.get("/{name}")
+        async def handler(request: Request) -> Response:
+            assert request.route is not None
+            return Response(request.route.path)
+
+        assert (await Exchange(http_scope("/me")).run(app)).body == b"/{name}"
+
+    async def test_converters_of_ones_own(self) -> None:
+        app = Application()
+        app.router.add_converter(Converter("hex", int, lambda text: int(text, 16), "{:x}".format))
+
+        @app.get("/{id:hex}", name="it")
+        async def handler(request: Request, id: int) -> Response:
+            return Response(str(request.url_for("it", id=id + 1)))
+
+        assert (await Exchange(http_scope("/ff")).run(app)).body == b"/100"
+
+    def test_mistakes_show_when_a_handler_is_registered(self, app: Application[Any]) -> None:
+        with pytest.raises(
+            RegistrationError, match=r"test_application\.py:\d+ .*misspelt: path '/x/\{name\}'"
+        ):
+
+            @app.get("/x/{name}")
+            async def misspelt(request: Request, nmae: str) -> Response:
+                return Response()
+
+    def test_a_middleware_of_the_wrong_shape_is_refused(self) -> None:
+        def plain(request: Request, handler: Handler) -> Response:
+            return Response()
+
+        with pytest.raises(RegistrationError, match="async def"):
+            Application(middlewares=[plain])  # type: ignore[list-item]  # that is the point
+
+    def test_the_middlewares_are_listed_from_the_outside_in(self) -> None:
+        async def first(request: Request, handler: Handler) -> Response:
+            return await handler(request)
+
+        async def second(request: Request, handler: Handler) -> Response:
+            return await handler(request)
+
+        app = Application(middlewares=[first])
+        assert app.middleware(second) is second
+        assert app.middlewares == (first, second)
+
+    def test_url_for(self, app: Application[Any]) -> None:
+        assert str(app.url_for("user", id=7)) == "/users/7"
+        with pytest.raises(UrlError):
+            app.url_for("nobody")
+
+
+class TestFaults:
+    async def test_headers_that_cannot_be_sent_are_a_500(self, caplog: pytest.LogCaptureFixture) -> None:
+        app = Application()
+
+        @app.get("/")
+        async def handler(request: Request) -> Response:
+            return Response("a", headers={"x": "a\r\nb: c"})
+
+        exchange = await Exchange().run(app)
+        assert (exchange.status, exchange.body) == (500, b"Internal Server Error")
+        assert len(caplog.records) == 1
+
+    async def test_also_if_the_answer_to_that_has_such_headers(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        app = Application()
+
+        @app.get("/")
+        async def handler(request: Request) -> Response:
+            raise KeyError
+
+        @app.error_handler(500)
+        async def sorry(request: Request, error: Exception) -> Response:
+            return Response("sorry", 500, headers={"x": "a\r\nb: c"})
+
+        assert (await Exchange().run(app)).body == b"Internal Server Error"
+        assert len(caplog.records) == 2
+
+    async def test_an_answered_fault_is_not_raised_to_the_server(self) -> None:
+        app = Application()
+
+        @app.get("/")
+        async def handler(request: Request) -> Response:
+            raise KeyError
+
+        exchange = Exchange()
+        await exchange.run(app)
+        assert exchange.complete
+
+    async def test_a_fault_after_the_start_of_the_response_is(self, caplog: pytest.LogCaptureFixture) -> None:
+        app = Application()
+
+        @app.get("/")
+        async def handler(request: Request) -> Response:
+            async def pieces() -> AsyncIterator[bytes]:
+                yield b"a"
+                raise KeyError("in the stream")
+
+            return Response(pieces())
+
+        exchange = Exchange()
+        with pytest.raises(KeyError, match="in the stream"):
+            await exchange.run(app)
+        assert not exchange.complete
+        assert caplog.records == []
+
+
+class TestDisconnects:
+    async def test_a_client_that_leaves_during_its_body(self, caplog: pytest.LogCaptureFixture) -> None:
+        app = Application()
+        reached = []
+
+        @app.post("/")
+        async def upload(request: Request) -> Response:
+            reached.append("start")
+            await request.body()
+            reached.append("never")
+            return Response()
+
+        caplog.set_level(logging.DEBUG, "asgiweb")
+        scope = http_scope(method="POST", headers=[(b"content-length", b"10")])
+        exchange = await Exchange(scope, body=[b"half"], leaves=True).run(app)
+        assert exchange.sent == []
+        assert reached == ["start"]
+        assert [record.levelno for record in caplog.records] == [logging.DEBUG]
+
+    @pytest.mark.parametrize("sends", [0, 1])
+    async def test_a_client_that_leaves_during_the_response(
+        self, app: Application[Any], sends: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await Exchange(sends=sends, send_error=OSError("gone")).run(app)
+        assert caplog.records == []
+
+    async def test_a_client_that_leaves_during_a_stream_that_waits(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        app = Application()
+        closed = []
+
+        @app.get("/")
+        async def handler(request: Request) -> Response:
+            async def pieces() -> AsyncIterator[bytes]:
+                try:
+                    yield b"a"
+                    await asyncio.Event().wait()
+                finally:
+                    closed.append(True)
+
+            return Response(pieces())
+
+        exchange = Exchange()
+        asyncio.get_running_loop().call_later(0.01, exchange.leave)
+        await exchange.run(app)
+        assert closed
+        assert caplog.records == []
+
+    async def test_a_stream_may_read_the_body_while_it_is_sent(self) -> None:
+        app = Application()
+
+        @app.post("/")
+        async def echo(request: Request) -> Response:
+            return Response(aiter(request))
+
+        scope = http_scope(method="POST", headers=[(b"transfer-encoding", b"chunked")])
+        exchange = await Exchange(scope, body=[b"a", b"b", b"c"]).run(app)
+        assert exchange.body == b"abc"
+        assert exchange.complete
+
+
+class TestProtocols:
+    async def test_a_websocket_is_refused_before_it_is_accepted(self, app: Application[Any]) -> None:
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await app({"type": "websocket", "path": "/"}, receive, send)
+        assert sent == [{"type": "websocket.close"}]
+
+    async def test_an_unknown_protocol_is_an_error_that_names_it(self, app: Application[Any]) -> None:
+        exchange = Exchange()
+        with pytest.raises(RuntimeError, match="'mqtt'"):
+            await app({"type": "mqtt"}, exchange.receive, exchange.send)
+
+    async def test_the_scope_may_have_the_least_that_asgi_asks_for(self, app: Application[Any]) -> None:
+        scope = {"type": "http", "method": "GET", "path": "/users/7", "headers": []}
+        exchange = await Exchange(scope).run(app)
+        assert exchange.body == b'{"id":7,"url":"/users/7"}'
+
+    async def test_below_a_mount(self, app: Application[Any]) -> None:
+        exchange = await Exchange(http_scope("/api/users/7", root_path="/api")).run(app)
+        assert exchange.body == b'{"id":7,"url":"/api/users/7"}'
+
+    async def test_messages_hold_only_what_asgi_allows(self, app: Application[Any]) -> None:
+        exchange = await Exchange(http_scope("/users/7")).run(app)
+        start, body = exchange.sent
+        assert start.keys() == {"type", "status", "headers"}
+        assert type(start["status"]) is int
+        assert all(type(name) is type(value) is bytes for name, value in start["headers"])
+        assert type(body["body"]) is bytes
