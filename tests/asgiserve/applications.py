@@ -62,9 +62,16 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer the request body."""
+    """Answer the request body, unless the client leaves within it."""
     assert scope["type"] == "http"
-    await answer(send, await read_body(receive))
+    body = b""
+    message: Message = {"more_body": True}
+    while message["more_body"]:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body += message["body"]
+    await answer(send, body)
 
 
 async def target(scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,6 +101,35 @@ async def _lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     tell(f"shutdown {os.getpid()}")
     await send({"type": "lifespan.shutdown.complete"})
+
+
+async def slow_startup(scope: Scope, receive: Receive, send: Send) -> None:
+    """Never starts up."""
+    await receive()
+    tell("starting")
+    await asyncio.Event().wait()
+
+
+async def failing_startup(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuses to start up."""
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "the database is away"})
+
+
+async def failing_shutdown(scope: Scope, receive: Receive, send: Send) -> None:
+    """Fails to shut down."""
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.failed", "message": "the database is gone"})
+
+
+async def raising_startup(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers requests, but its startup breaks."""
+    if scope["type"] == "lifespan":
+        await receive()
+        raise LookupError("its startup broke")
+    await answer(send)
 
 
 async def _index(scope: Scope, receive: Receive, send: Send) -> None:

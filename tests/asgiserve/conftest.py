@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.asgiserve.serving import Serve, serve_on
 
 COMBINATIONS = [("httptools", "uvloop"), ("httptools", "asyncio"), ("h11", "uvloop"), ("h11", "asyncio")]

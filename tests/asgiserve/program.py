@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 from tests.asgiserve.raw import PATIENCE, Client, Response, get
 
@@ -34,6 +34,7 @@ class Program:
         environment: Mapping[str, str] | None = None,
         directory: Path = ROOT,
         pass_fds: Iterable[int] = (),
+        ready: str = "listens on",
     ) -> None:
         if ":" not in application:
             application = f"tests.asgiserve.applications:{application}"
@@ -47,6 +48,7 @@ class Program:
             pass_fds=tuple(pass_fds),
             start_new_session=True,
         )
+        self._ready = ready
         self.lines: list[str] = []
         self._grown = threading.Condition()
         self._readers = [
@@ -58,7 +60,7 @@ class Program:
 
     def __enter__(self) -> Program:
         try:
-            self.wait_for("listens on")
+            self.wait_for(self._ready)
         except BaseException:
             self.__exit__()
             raise
@@ -148,13 +150,15 @@ class Program:
 def clean_environment() -> dict[str, str]:
     """This environment without the settings that a user may have in it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ASGISERVE_")}
-    # Found wherever the process is started; and warnings are errors there as they are here.
-    return {**environment, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    # So that the applications of these tests are found wherever the process is started.
+    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
+    return {**environment, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
-def run_to_end(
-    *arguments: str, directory: Path = ROOT, **environment: str
-) -> subprocess.CompletedProcess[str]:
+Ended: TypeAlias = subprocess.CompletedProcess[str]
+
+
+def run_to_end(*arguments: str, directory: Path = ROOT, **environment: str) -> Ended:
     """Run ``asgiserve`` until it ends by itself."""
     return subprocess.run(
         [*COMMAND, *arguments],

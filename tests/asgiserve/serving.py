@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import uvloop
-from tests.asgiserve.applications import App
-from tests.asgiserve.raw import PATIENCE, Client, Response
 
 from asgiserve import Config, Server
+from tests.asgiserve.applications import App
+from tests.asgiserve.raw import PATIENCE, Client, Response
 
 T = TypeVar("T")
 
@@ -85,6 +85,11 @@ class Records(logging.Handler):
                 self._unclaimed.remove(found[0])
             return found[0]
 
+    def pause(self, seconds: float) -> None:
+        """Wait until something more is logged, at most this long."""
+        with self._changed:
+            self._changed.wait(seconds)
+
     @property
     def unclaimed(self) -> str:
         """The errors that no test has claimed."""
@@ -108,14 +113,19 @@ class Serving:
 
     def __enter__(self) -> Serving:
         """Start; raises what `Server.serve` raises if it cannot."""
-        self._log(logging.Logger.addHandler)
-        self._thread.start()
+        self.begin()
         try:
             self._ready.wait()
         except BaseException:
             self._log(logging.Logger.removeHandler)
             raise
         return self
+
+    def begin(self) -> None:
+        """Start, and do not wait until it listens; ``with`` does, and ends what was begun."""
+        if not self._thread.is_alive():
+            self._log(logging.Logger.addHandler)
+            self._thread.start()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.stop()

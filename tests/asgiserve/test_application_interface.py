@@ -8,6 +8,8 @@ import math
 from typing import Any
 
 import pytest
+
+from asgiserve import ClientDisconnected
 from tests.asgiserve.applications import (
     Message,
     Receive,
@@ -24,8 +26,6 @@ from tests.asgiserve.applications import (
 from tests.asgiserve.program import Program
 from tests.asgiserve.raw import GET, GET_AND_CLOSE, chunked, get, post
 from tests.asgiserve.serving import Moment, Serve
-
-from asgiserve import ClientDisconnected
 
 
 def test_A1_application_is_called_and_awaited_once_per_request(serve: Serve) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from asgiserve import ClientDisconnected
 from tests.asgiserve.applications import (
     Message,
     Receive,
@@ -20,8 +22,6 @@ from tests.asgiserve.applications import (
 )
 from tests.asgiserve.raw import GET, GET_AND_CLOSE, chunked, get, post, request
 from tests.asgiserve.serving import Moment, Serve
-
-from asgiserve import ClientDisconnected
 
 DISCONNECT = {"type": "http.disconnect"}
 

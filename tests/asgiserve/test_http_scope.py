@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.asgiserve.applications import Receive, Scope, Send, answer, read_body
 from tests.asgiserve.raw import GET, chunked, get, request
 from tests.asgiserve.serving import Serve

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.asgiserve.applications import Receive, Scope, Send, answer, read_body
+
+from tests.asgiserve.applications import Receive, Scope, Send, answer, echo, read_body
 from tests.asgiserve.conftest import COMBINATIONS
 from tests.asgiserve.raw import GET, Client
 from tests.asgiserve.serving import Serving, serve_on
@@ -227,15 +228,7 @@ class Counting:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.calls += 1
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message["body"]
-            more = message["more_body"]
-        await answer(send, body)
+        await echo(scope, receive, send)
 
 
 class Table:

@@ -1,0 +1,449 @@
+"""Every timeout: what ends, how the client and the application learn of it, and what is left alone.
+
+Nothing here asserts that something was fast: only that it ended, and how, within `PATIENCE`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import h11
+import pytest
+
+from asgiserve import ClientDisconnected
+from tests.asgiserve.applications import (
+    Message,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    echo,
+    hello,
+    on_http,
+    piece,
+    read_body,
+    start,
+)
+from tests.asgiserve.raw import GET, PATIENCE, Client, get, post, request
+from tests.asgiserve.serving import Moment, Serve
+
+#: A setting that is soon over, and one that never is within a test.
+SOON = 0.3
+LATE = 10 * PATIENCE
+
+#: How a client notices that a response is incomplete.
+CUT = (ConnectionResetError, h11.RemoteProtocolError)
+
+SLOW_POST = request("POST / HTTP/1.1", "Host: test", "Content-Length: 1000000")
+SLOW_CHUNKED = request("POST / HTTP/1.1", "Host: test", "Transfer-Encoding: chunked")
+
+
+def drip_until_closed(client: Client, data: bytes, pause: float = 0.05) -> None:
+    """Send `data` a byte at a time until the server sends something or closes."""
+    client.socket.settimeout(pause)
+    try:
+        for position in range(len(data)):
+            client.send(data[position : position + 1])
+            try:
+                client.socket.recv(1, socket.MSG_PEEK)
+                return
+            except TimeoutError:
+                pass
+        raise AssertionError("the server has listened to everything")
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    finally:
+        client.socket.settimeout(PATIENCE)
+
+
+# request_timeout: the head
+
+
+def test_head_that_stops_is_a_408(serve_twice: Serve) -> None:
+    with serve_twice(hello, request_timeout=SOON) as server, server.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: te")
+        response = client.response()
+        assert (response.status, response["connection"]) == (408, "close")
+        assert client.closed()
+
+
+def test_head_that_drips_is_a_408(serve_twice: Serve) -> None:
+    """The time is absolute: a byte now and then does not extend it."""
+    with serve_twice(hello, request_timeout=SOON) as server, server.connect() as client:
+        drip_until_closed(client, b"GET / HTTP/1.1\r\nHost: test\r\nX-A: " + b"a" * 1000)
+        assert client.response().status == 408
+        assert client.ended()
+
+
+def test_head_of_a_later_request_has_its_own_time(serve_twice: Serve) -> None:
+    with (
+        serve_twice(hello, request_timeout=SOON, keep_alive_timeout=LATE) as server,
+        server.connect() as client,
+    ):
+        client.send(GET)
+        client.response()
+        client.send(b"GET / HT")
+        assert client.response().status == 408
+        assert client.closed()
+
+
+def test_connection_that_never_sends_a_byte_is_closed_silently(serve_twice: Serve) -> None:
+    with serve_twice(hello, request_timeout=SOON) as server, server.connect() as client:
+        assert client.closed()
+
+
+def test_request_timeout_does_not_count_between_requests(serve_twice: Serve) -> None:
+    with (
+        serve_twice(hello, request_timeout=SOON, keep_alive_timeout=LATE) as server,
+        server.connect() as idle,
+        server.connect() as watch,
+    ):
+        idle.send(GET)
+        idle.response()
+        assert watch.closed()  # by now the request timeout is over, several times
+        with server.connect() as watch_too:
+            assert watch_too.closed()
+        idle.send(GET)
+        assert idle.response().status == 200
+
+
+# request_timeout: the body
+
+
+@pytest.mark.parametrize("data", [SLOW_POST + b"x", SLOW_POST, SLOW_CHUNKED + b"5\r\n12", SLOW_CHUNKED])
+def test_body_that_stops_is_a_408_and_a_disconnect(serve_twice: Serve, data: bytes) -> None:
+    told: Moment[Message] = Moment()
+    refused: Moment[BaseException] = Moment()
+
+    async def handler(receive: Receive, send: Send) -> None:
+        message = await receive()
+        while message["type"] == "http.request":
+            assert message["more_body"]
+            message = await receive()
+        told.happen(message)
+        with pytest.raises(ClientDisconnected) as caught:
+            await send(start())
+        refused.happen(caught.value)
+
+    with serve_twice(on_http(handler), request_timeout=SOON) as server, server.connect() as client:
+        client.send(data)
+        response = client.response()
+        assert (response.status, response["connection"]) == (408, "close")
+        assert client.ended()
+        assert told.wait() == {"type": "http.disconnect"}
+        refused.wait()
+
+
+def test_body_below_the_least_rate_is_a_408(serve_twice: Serve) -> None:
+    """A byte now and then keeps the connection from being still, not from being too slow."""
+    with (
+        serve_twice(echo, request_timeout=LATE, min_body_rate=1000) as server,
+        server.connect() as client,
+    ):
+        client.send(SLOW_POST)
+        drip_until_closed(client, b"x" * 1000)
+        assert client.response().status == 408
+        assert client.ended()
+
+
+def test_body_in_small_pieces_is_served_while_they_keep_coming(serve_twice: Serve) -> None:
+    """The request timeout is for each piece: all together may take longer."""
+    with (
+        serve_twice(echo, request_timeout=1, min_body_rate=0) as server,
+        server.connect() as client,
+        server.connect() as watch,
+    ):
+        client.send(request("POST / HTTP/1.1", "Host: test", "Content-Length: 1000"))
+        watch.socket.settimeout(0.1)
+        sent = 0
+        watching = True
+        while watching:
+            client.send(b"x")
+            sent += 1
+            try:
+                watching = not watch.closed()
+            except TimeoutError:
+                pass
+        client.send(b"x" * (1000 - sent))
+        assert client.response().body == b"x" * 1000
+
+
+def test_body_that_the_application_does_not_read_is_not_held_against_the_client(serve_twice: Serve) -> None:
+    """Time in which nobody wants the body is not the client's."""
+    release: Moment[None] = Moment()
+
+    async def handler(receive: Receive, send: Send) -> None:
+        await release
+        await answer(send, str(len(await read_body(receive))).encode())
+
+    with serve_twice(on_http(handler), request_timeout=SOON) as server, server.connect() as client:
+        size = 20_000_000
+        client.socket.setblocking(False)
+        data = memoryview(post(b"x" * size))
+        try:
+            while data:
+                data = data[client.socket.send(data) :]
+        except BlockingIOError:
+            pass
+        client.socket.settimeout(PATIENCE)
+        with server.connect() as watch, server.connect() as watch_too:
+            assert watch.closed()
+            assert watch_too.closed()
+        release.happen(None)
+        client.send(data.tobytes())
+        assert client.response().body == str(size).encode()
+
+
+# response_timeout
+
+
+def test_application_that_does_not_answer_is_a_503_and_cancelled(serve_twice: Serve) -> None:
+    ended: Moment[str] = Moment()
+
+    async def handler(receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.happen("cancelled")
+            raise
+
+    with serve_twice(on_http(handler), response_timeout=SOON) as server, server.connect() as client:
+        client.send(get("/slow"))
+        response = client.response()
+        assert (response.status, response["connection"]) == (503, "close")
+        assert client.closed()
+        assert ended.wait() == "cancelled"
+        server.records.wait("ERROR", "GET '/slow'", "response_timeout")
+
+
+def test_application_that_will_not_be_cancelled_cannot_answer_any_more(serve_twice: Serve) -> None:
+    ended: Moment[None] = Moment()
+
+    async def handler(receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            with pytest.raises(ClientDisconnected):
+                await answer(send, b"late")
+            ended.happen(None)
+
+    with serve_twice(on_http(handler), response_timeout=SOON) as server, server.connect() as client:
+        client.send(GET)
+        assert client.response().status == 503
+        assert client.closed()
+        ended.wait()
+        server.records.wait("response_timeout")
+
+
+def test_response_that_has_begun_is_not_cut(serve_twice: Serve) -> None:
+    """Downloads and event streams take their time."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/stuck":
+            await asyncio.Event().wait()
+        await send(start())
+        await send(piece(b"one", more=True))
+        await stuck_ended
+        await send(piece(b"two"))
+
+    stuck_ended: Moment[None] = Moment()
+    with (
+        serve_twice(app, response_timeout=SOON, request_timeout=SOON, keep_alive_timeout=SOON) as server,
+        server.connect() as client,
+        server.connect() as watch,
+    ):
+        client.send(GET)
+        client.read_until(b"one\r\n")
+        watch.send(get("/stuck"))
+        assert watch.response().status == 503
+        server.records.wait("response_timeout")
+        stuck_ended.happen(None)
+        assert client.read_until(b"0\r\n\r\n") == b"3\r\ntwo\r\n0\r\n\r\n"
+
+
+def test_response_timeout_begins_with_the_complete_request(serve_twice: Serve) -> None:
+    with (
+        serve_twice(echo, response_timeout=SOON, request_timeout=LATE) as server,
+        server.connect() as client,
+        server.connect() as watch,
+    ):
+        client.send(request("POST / HTTP/1.1", "Host: test", "Content-Length: 4") + b"bo")
+        for _ in range(2):
+            with server.connect() as stuck:
+                stuck.send(SLOW_POST)
+                stuck.end()
+                stuck.ended()
+        watch.send(GET)
+        watch.response()
+        client.send(b"dy")
+        assert client.response().body == b"body"
+
+
+# keep_alive_timeout
+
+
+def test_idle_connection_is_closed_silently(serve_twice: Serve) -> None:
+    with serve_twice(hello, keep_alive_timeout=SOON) as server, server.connect() as client:
+        for _ in range(2):
+            client.send(GET)
+            assert client.response().status == 200
+        assert client.closed()
+
+
+def test_keep_alive_timeout_does_not_end_a_request_in_progress(serve_twice: Serve) -> None:
+    release: Moment[None] = Moment()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/slow":
+            await release
+        await answer(send)
+
+    with (
+        serve_twice(app, keep_alive_timeout=SOON) as server,
+        server.connect() as slow,
+        server.connect() as watch,
+    ):
+        slow.send(get("/slow"))
+        watch.send(GET)
+        watch.response()
+        assert watch.closed()
+        release.happen(None)
+        assert slow.response().status == 200
+
+
+# write_timeout
+
+
+def test_client_that_does_not_read_is_cut(serve_twice: Serve) -> None:
+    told: Moment[BaseException] = Moment()
+
+    async def handler(receive: Receive, send: Send) -> None:
+        await send(start())
+        try:
+            while True:
+                await send(piece(b"x" * 65536, more=True))
+        except Exception as error:
+            told.happen(error)
+            raise
+
+    with serve_twice(on_http(handler), write_timeout=SOON) as server, server.connect() as client:
+        client.send(GET)
+        assert type(told.wait()) is ClientDisconnected
+        server.records.wait("write_timeout")
+        with pytest.raises(CUT):
+            client.response()
+
+
+def test_stream_without_a_length_that_nobody_reads_is_reset(serve_twice: Serve) -> None:
+    """The end of an HTTP/1.0 stream would look like its completion."""
+
+    async def handler(receive: Receive, send: Send) -> None:
+        await send(start())
+        while True:
+            await send(piece(b"x" * 65536, more=True))
+
+    with serve_twice(on_http(handler), write_timeout=SOON) as server, server.connect() as client:
+        client.send(request("GET / HTTP/1.0"))
+        server.records.wait("write_timeout")
+        assert client.cut()
+
+
+def test_client_that_does_not_read_a_response_in_one_piece_is_cut(serve_twice: Serve) -> None:
+    """The application has ended long ago: the bytes that are left are not kept for ever."""
+    ended: Moment[None] = Moment()
+
+    async def handler(receive: Receive, send: Send) -> None:
+        try:
+            await answer(send, b"x" * 50_000_000)
+        except ClientDisconnected:
+            pass
+        ended.happen(None)
+
+    with (
+        serve_twice(on_http(handler), write_timeout=SOON, keep_alive_timeout=LATE) as server,
+        server.connect() as client,
+    ):
+        client.send(GET)
+        ended.wait()
+        server.records.wait("write_timeout")
+        with pytest.raises(CUT):
+            client.response()
+
+
+def test_client_that_reads_slowly_is_not_cut(serve_twice: Serve) -> None:
+    """What counts is that it goes on: another one that does not read is cut meanwhile."""
+    size = 20_000_000
+
+    async def handler(receive: Receive, send: Send) -> None:
+        await send(start(200, [(b"content-length", b"%d" % size)]))
+        for _ in range(size // 10_000):
+            await send(piece(b"x" * 10_000, more=True))
+        await send(piece())
+
+    with (
+        serve_twice(on_http(handler), write_timeout=1.0) as server,
+        server.connect() as slow,
+        server.connect() as stuck,
+    ):
+        stuck.send(GET)
+        slow.send(GET)
+        slow.read_until(b"\r\n\r\n")
+        left = size
+        while not any("write_timeout" in line for line in server.records.lines):
+            left -= len(slow.socket.recv(10_000))
+            server.records.pause(0.01)
+        while left:
+            left -= len(slow.read())
+        with pytest.raises(CUT):
+            stuck.response()
+
+
+# Turned off
+
+
+def test_0_turns_a_timeout_off(serve_twice: Serve) -> None:
+    """A second server whose timeouts are on tells when they would have passed."""
+    settings = ("request_timeout", "response_timeout", "keep_alive_timeout", "write_timeout")
+    release: Moment[None] = Moment()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/slow":
+            await release
+        await answer(send)
+
+    with (
+        serve_twice(app, **dict.fromkeys(settings, 0.0)) as server,
+        serve_twice(app, **dict.fromkeys(settings, SOON)) as other,
+        server.connect() as silent,
+        server.connect() as idle,
+        server.connect() as slow,
+        other.connect() as watch,
+    ):
+        idle.send(GET)
+        idle.response()
+        slow.send(get("/slow"))
+        silent.send(GET[:10])
+        watch.send(GET)
+        watch.response()
+        assert watch.closed()
+        with other.connect() as watch_too:
+            assert watch_too.closed()
+        release.happen(None)
+        assert slow.response().status == 200
+        idle.send(GET)
+        assert idle.response().status == 200
+        silent.send(GET[10:])
+        assert silent.response().status == 200
+
+
+def test_many_connections_expire_together(serve_twice: Serve) -> None:
+    with serve_twice(hello, request_timeout=SOON, keep_alive_timeout=SOON) as server:
+        clients = [server.connect() for _ in range(200)]
+        for client in clients[::2]:
+            client.send(GET[:10])
+        for client in clients[::2]:
+            assert client.response().status == 408
+        for client in clients:
+            assert client.closed()
+            client.close()
