@@ -326,7 +326,8 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, refused: RequestRefused) -> None:
         """Answer a request that cannot be served, if that is still possible, and close."""
-        logger.info("%s: %d %s", self._endpoints, refused.status, refused)
+        detail = f" ({refused.__cause__})" if refused.__cause__ else ""
+        logger.info("%s: %d %s%s", self._endpoints, refused.status, refused, detail)
         if self.exchange is None:
             self._method = "GET"
         elif self.exchange.begun:

@@ -8,6 +8,7 @@ answered in order; and one that is malformed does not take the answer from the o
 from __future__ import annotations
 
 import asyncio
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,10 @@ MAX_DISCARD: Final = 262144
 
 #: Seconds that a client may fall short of the minimum rate at the start of a body (Kestrel's grace period).
 RATE_GRACE: Final = 5.0
+
+
+#: Before a request line they are ignored (RFC 9112 §2.2).
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
 
 
 class Inbound:
@@ -85,9 +90,9 @@ class Inbound:
     def _read_head(self, data: bytes) -> bytes:
         """Begin a request if its head is complete; return what lies behind the head."""
         service = self._service
+        if data[0] == 13 and (empty := _EMPTY_LINES.match(data)):
+            return data[empty.end() :]
         end = data.find(b"\r\n\r\n") + 4
-        if data[0] == 13 and data.startswith(b"\r\n") and end != 4:
-            return data[2:]  # RFC 9112 §2.2: one empty line before the request line is ignored
         if end == 3:
             check_partial(data, service.config)
             self.held = data

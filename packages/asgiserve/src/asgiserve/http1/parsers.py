@@ -11,14 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from ..errors import ConfigError, RequestRefused
 from ..types import HeaderList
-from .request import RULES, RequestHead, read_head, refusal
-
-if TYPE_CHECKING:
-    import h11
+from .request import RULES, RequestHead, read_head
 
 
 class HeadParser(Protocol):
@@ -56,15 +53,14 @@ class HttptoolsParser:
         notable: HeaderList = []
         self._headers = headers
         self._notable = notable
-        line = data[: data.find(b"\r\n")]
         try:
             # A parser for each head costs 0.2 µs, and nothing that one client sent can reach another.
             self._parser(self).feed_data(data)
         except self._upgrade:
             pass  # an Upgrade that is not taken makes an ordinary request (RFC 9110 §7.8)
         except self._error as error:
-            raise _explain(line, error) from None
-        return read_head(line, headers, notable)
+            raise _refusal(data) from error
+        return read_head(data[: data.find(b"\r\n")], headers, notable)
 
 
 class H11Parser:
@@ -77,37 +73,37 @@ class H11Parser:
 
     def parse(self, data: bytes) -> RequestHead:
         """Read one complete head; raises RequestRefused when it cannot be served."""
-        line, _, fields = data.partition(b"\r\n")
-        if not _FIELDS.fullmatch(fields):
-            raise RequestRefused(HTTPStatus.BAD_REQUEST, "a header field is malformed")
+        if not _FIELDS.fullmatch(data, data.find(b"\n") + 1):
+            raise _refusal(data)
         connection = self._h11.Connection(self._h11.SERVER, max_incomplete_event_size=len(data) + 1)
         connection.receive_data(data)
         try:
-            event = connection.next_event()
+            connection.next_event()
         except self._h11.RemoteProtocolError as error:
-            raise self._refusal(line, fields, error) from None
-        headers: HeaderList = list(getattr(event, "headers", ()))
+            raise _refusal(data) from error
+        # Not as h11 has them: it makes one of two equal lengths, which we refuse.
+        line, headers = _split(data)
         return read_head(line, headers, [field for field in headers if field[0] in RULES])
 
-    def _refusal(self, line: bytes, fields: bytes, error: h11.RemoteProtocolError) -> RequestRefused:
-        """Let our own rules name the fault where they know it, so that both parsers answer alike."""
-        headers: HeaderList = []
-        for field in fields.splitlines()[:-1]:
-            name, _, value = field.partition(b":")
-            headers.append((name.lower(), value.strip()))
-        try:
-            read_head(line, headers, [field for field in headers if field[0] in RULES])
-        except RequestRefused as refused:
-            return refused
-        return _explain(line, error)
+
+def _refusal(data: bytes) -> RequestRefused:
+    """Why a head that a parser stumbled over cannot be served: by our own rules, where they know it.
+
+    So neither the status nor the text depend on the parser; what it says goes into the log.
+    """
+    line, headers = _split(data)
+    try:
+        read_head(line, headers, [field for field in headers if field[0] in RULES])
+    except RequestRefused as refused:
+        return refused
+    return RequestRefused(HTTPStatus.BAD_REQUEST, "the request head is malformed")
 
 
-def _explain(line: bytes, error: Exception) -> RequestRefused:
-    """Blame the request line where it is at fault, and else the field that the parser stumbled over."""
-    fault = refusal(line)
-    if fault.status is not HTTPStatus.BAD_REQUEST:
-        return fault
-    return RequestRefused(HTTPStatus.BAD_REQUEST, str(error))
+def _split(data: bytes) -> tuple[bytes, HeaderList]:
+    """The request line and the fields of a head, unchecked."""
+    line, *lines = data.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    fields = [field.partition(b":") for field in lines]
+    return line, [(name.lower(), value.strip(b" \t")) for name, _, value in fields]
 
 
 #: field-line of RFC 9112 §5 with the value of RFC 9110 §5.5: no folding, no control character but tab.

@@ -63,23 +63,17 @@ class RequestHead:
         return b"keep-alive" in self.connection_options and b"close" not in self.connection_options
 
 
-def read_request_line(line: bytes) -> tuple[str, bytes, str]:
-    """Split a request line into method, target and version; raises RequestRefused (RFC 9112 §3)."""
-    parts = line.split(b" ")
-    if len(parts) == 3:
-        method = METHODS.get(parts[0])
-        version = _VERSIONS.get(parts[2])
-        if method is not None and version is not None:
-            return method, parts[1], version
-    raise refusal(line)
-
-
 def read_head(line: bytes, headers: HeaderList, notable: HeaderList) -> RequestHead:
     """Make a head of a request line and its fields; `notable` are those fields that stand in RULES.
 
     Raises RequestRefused with 400, 417, 501 or 505 where the request cannot be served.
     """
-    head = RequestHead(*read_request_line(line), headers)
+    try:
+        method, target, version = line.split(b" ")
+        head = RequestHead(METHODS[method], target, _VERSIONS[version], headers)
+    except (KeyError, ValueError):
+        check_request_line(line)
+        raise
     for name, value in notable:
         RULES[name](head, value)
     if head.host is None and head.http_version == "1.1":
@@ -107,24 +101,22 @@ def check_size(head: bytes, config: Config) -> None:
 def check_partial(head: bytes, config: Config) -> None:
     """Refuse the beginning of a head as soon as it is clear that it cannot be served."""
     check_size(head, config)
+    if head.count(b"\n") != head.count(b"\r\n"):
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "a line does not end in CRLF")  # RFC 9112 §2.2
     line, end, _ = head.lstrip(b"\r\n").partition(b"\r\n")
-    if line and not _TOKEN.match(line):
-        raise refusal(line)
-    if end:
-        read_request_line(line)
+    if end or (line and not _TOKEN.match(line)):
+        check_request_line(line)
 
 
-def refusal(line: bytes) -> RequestRefused:
-    """The reason why a request line cannot be served (RFC 9112 §3)."""
+def check_request_line(line: bytes) -> None:
+    """Refuse a request line that cannot be served, with the reason (RFC 9112 §3)."""
     parts = line.split(b" ")
-    if len(parts) == 3 and _TOKEN.fullmatch(parts[0]) and _VERSION.fullmatch(parts[2]):
-        if not parts[2].startswith(b"HTTP/1."):
-            return RequestRefused(
-                HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.0 and HTTP/1.1 are spoken"
-            )
-        if parts[0] not in METHODS:
-            return RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "the method is not known")
-    return RequestRefused(HTTPStatus.BAD_REQUEST, "the request line is malformed")
+    if len(parts) != 3 or not _TOKEN.fullmatch(parts[0]) or not parts[1] or not _VERSION.fullmatch(parts[2]):
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "the request line is malformed")
+    if parts[2] not in _VERSIONS:
+        raise RequestRefused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.0 and HTTP/1.1 are spoken")
+    if parts[0] not in METHODS:
+        raise RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "the method is not known")
 
 
 @lru_cache(maxsize=256)
