@@ -88,7 +88,8 @@ async def test_it_shows_what_was_being_handled() -> None:
             raise KeyError("second")  # noqa: B904 - the context is what is tested
 
     page = Page((await Exchange().run(app)).body.decode())
-    assert page.text.index("second") < page.text.index("while handling") < page.text.index("first")
+    where = page.text.index
+    assert where("KeyError: 'second'") < where("while handling") < where("ValueError: first")
 
 
 @pytest.mark.parametrize("error", [KeyError(ATTACK), type(ATTACK, (Exception,), {})(ATTACK)])
