@@ -37,7 +37,7 @@ def test_every_public_attribute_is_documented_and_in_the_reference(kind: type) -
     for name in dir(kind):
         if name.startswith("_"):
             continue
-        assert re.search(rf"`\.?{name}\b", REFERENCE), (
+        assert re.search(rf"`(await )?\.?{name}\b", REFERENCE), (
             f"docs/asgiweb.md does not mention {kind.__name__}.{name}"
         )
         attribute = getattr(kind, name)
