@@ -200,6 +200,10 @@ class TestCookies:
             "a=; Max-Age=0; Domain=example.org; Path=/x; SameSite=Lax; HttpOnly"
         )
 
+    def test_an_attribute_that_there_is_not_is_an_error(self) -> None:
+        with pytest.raises(TypeError, match="maxage"):
+            Response().set_cookie("a", "1", maxage=60)  # type: ignore[call-arg]  # that is the point
+
     def test_a_cookie_that_cannot_be_is_refused(self) -> None:
         with pytest.raises(HeaderError):
             Response().set_cookie("a", "1; domain=evil")

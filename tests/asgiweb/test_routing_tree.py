@@ -136,6 +136,22 @@ def test_a_refused_conversion_leaves_no_value_behind() -> None:
     assert find(root, "/1/2/z") == ("/{a}/{b}/z", ["1", "2"])
 
 
+def test_what_takes_the_rest_of_a_path_may_refuse_it() -> None:
+    def parse(text: str) -> str:
+        if not text.endswith(".txt"):
+            raise ValueError(text)
+        return text
+
+    own = Converter("textfile", str, parse, spans_segments=True)
+    converters: dict[str, Converter[Any]] = {**CONVERTERS, "textfile": own}
+    root = Node()
+    for path in ("/{rest:path}", "/{file:textfile}"):
+        pattern = parse_pattern(path, converters)
+        root.descend(pattern).routes["GET"] = Route(pattern, ("GET",), handler, handler, "here")
+    assert find(root, "/a/b.txt") == ("/{file:textfile}", ["a/b.txt"])
+    assert find(root, "/a/b.png") == ("/{rest:path}", ["a/b.png"])
+
+
 class Counting(dict[str, Node]):
     """The literal children of a node, and how often somebody has looked."""
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
 from .errors import HeaderError
 
@@ -29,6 +29,26 @@ def parse_cookies(headers: Iterable[str]) -> dict[str, str]:
                     value = value[1:-1]
                 cookies.setdefault(name.strip(" \t"), value)
     return cookies
+
+
+class CookieAttributes(TypedDict, total=False):
+    """What may be said of a cookie beside its name and value."""
+
+    #: In seconds; without this and ``expires`` the cookie goes when the browser is closed.
+    max_age: int | None
+    expires: datetime | None
+    #: "/" unless it is said otherwise: browsers send the cookie for this path and all below it.
+    path: str | None
+    #: Also for the hosts below this one; without it, for the host that answers alone.
+    domain: str | None
+    #: Over HTTPS only. Off unless it is asked for, because it shuts out development over HTTP.
+    secure: bool
+    #: Hidden from scripts. On unless it is said otherwise.
+    httponly: bool
+    #: Which requests from other sites carry the cookie: "lax" unless it is said otherwise.
+    samesite: SameSite | None
+    #: One cookie for each site that embeds this one (CHIPS).
+    partitioned: bool
 
 
 def format_cookie(

@@ -7,8 +7,7 @@ and nothing is sent that was not checked. Content-Length is written here, from t
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
-from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 from urllib.parse import quote
 
 import msgspec
@@ -16,7 +15,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from .asgi import HeaderPair, Message, Receive, Scope, Send
-from .cookies import SameSite, format_cookie
+from .cookies import CookieAttributes, format_cookie
 from .errors import ClientDisconnected
 from .headers import content_type_pair, header_pair
 from .streaming import send_stream
@@ -94,34 +93,12 @@ class Response:
     def content_type(self, content_type: str) -> None:
         self.headers["content-type"] = content_type
 
-    def set_cookie(
-        self,
-        name: str,
-        value: str,
-        *,
-        max_age: int | None = None,
-        expires: datetime | None = None,
-        path: str | None = "/",
-        domain: str | None = None,
-        secure: bool = False,
-        httponly: bool = True,
-        samesite: SameSite | None = "lax",
-        partitioned: bool = False,
-    ) -> None:
-        """Add a Set-Cookie header; ``max_age`` is in seconds. HeaderError if browsers would not take it."""
-        cookie = format_cookie(
-            name,
-            value,
-            max_age=max_age,
-            expires=expires,
-            path=path,
-            domain=domain,
-            secure=secure,
-            httponly=httponly,
-            samesite=samesite,
-            partitioned=partitioned,
-        )
-        self.headers.add("set-cookie", cookie)
+    def set_cookie(self, name: str, value: str, **attributes: Unpack[CookieAttributes]) -> None:
+        """Add a Set-Cookie header: "lax", hidden from scripts and for path "/" unless it is said otherwise.
+
+        ``max_age`` is in seconds. HeaderError if browsers would not take the cookie.
+        """
+        self.headers.add("set-cookie", format_cookie(name, value, **attributes))
 
     def delete_cookie(
         self, name: str, *, path: str | None = "/", domain: str | None = None, secure: bool = False

@@ -126,6 +126,9 @@ class Router:
         route = walk(self._root, segments, 1, method, values, None)
         if route is None:
             return None
+        if len(values) == 1:
+            # Most paths have one parameter, and this takes a third of the time.
+            return route, {route.parameter_names[0]: values[0]}
         values.reverse()
         return route, dict(zip(route.parameter_names, values, strict=True))
 
