@@ -96,6 +96,18 @@ def error(server: Server) -> None:
     json(server)  # on a new connection: the one that saw the error may be closed (ASGI, "Error Handling")
 
 
+def broken_stream(server: Server) -> None:
+    """GET /stream/broken, which raises after its first piece, is cut, so that it does not look complete."""
+    with server.client() as client:
+        try:
+            response = client.get("/stream/broken")
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            pass
+        else:
+            raise AssertionError(f"it looks whole: {shown(response)}")
+    json(server)
+
+
 def head(server: Server) -> None:
     """HEAD /json is answered 200 like GET, with no byte of a body."""
     answer = exchange(server, "HEAD /json HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
@@ -171,6 +183,7 @@ CONTRACT: Final[tuple[Point, ...]] = (
     chunked_upload,
     stream,
     error,
+    broken_stream,
     head,
     wrong_method,
     keep_alive,

@@ -31,6 +31,10 @@ DEVIATIONS: Final[dict[str, dict[str, Deviation]]] = {
         ),
     },
     "daphne": {
+        "broken_stream": Deviation(
+            "sends nothing more and leaves the connection open, so that the client waits",
+            seen="ReadTimeout",
+        ),
         "startup": Deviation(
             "never runs the lifespan: the application has no state, and asgiweb answers 500",
             seen="500",

@@ -61,6 +61,11 @@ async def error(request: Request[State]) -> Response:
     return Response()
 
 
+@app.get("/stream/broken")
+async def broken_stream(request: Request[State]) -> Response:
+    return Response(business.broken_pieces(), content_type="text/plain")
+
+
 @app.get("/lifespan")
 async def prepared(request: Request[State]) -> Response:
     return json_response({"prepared": request.state.prepared})

@@ -66,6 +66,11 @@ async def error() -> None:
     business.fail()
 
 
+@app.router.get("/stream/broken")
+async def broken_stream() -> Response:
+    return Response(200, content=StreamedContent(b"text/plain", business.broken_pieces))
+
+
 @app.router.get("/lifespan")
 async def prepared() -> Response:
     return json(PREPARED)

@@ -30,6 +30,12 @@ def let_continue() -> None:
     _permits.release()
 
 
+async def broken_pieces() -> AsyncIterator[bytes]:
+    """Yield a piece and then raise something that was not foreseen."""
+    yield PIECES[0]
+    fail()
+
+
 async def summary(body: AsyncIterable[bytes]) -> dict[str, int | str]:
     """Read an upload and describe it."""
     size = 0

@@ -50,6 +50,10 @@ async def error(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+async def broken_stream(request: HttpRequest) -> HttpResponse:
+    return StreamingHttpResponse(business.broken_pieces(), content_type="text/plain")
+
+
 urlpatterns = [
     path("json", require_safe(hello)),
     path("users/<int:id>", require_safe(user)),
@@ -58,6 +62,7 @@ urlpatterns = [
     path("stream", require_safe(stream)),
     path("stream/continue", require_POST(let_continue)),
     path("error", require_safe(error)),
+    path("stream/broken", require_safe(broken_stream)),
 ]
 
 app = get_asgi_application()

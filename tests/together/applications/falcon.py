@@ -55,6 +55,10 @@ class Stream:
         business.let_continue()
         response.status = HTTP_204
 
+    async def on_get_broken(self, request: Request, response: Response) -> None:
+        response.content_type = "text/plain"
+        response.stream = business.broken_pieces()
+
 
 class Error:
     async def on_get(self, request: Request, response: Response) -> None:
@@ -69,5 +73,6 @@ app.add_route("/greet/{name}", Greeting())
 app.add_route("/upload", Upload())
 app.add_route("/stream", Stream())
 app.add_route("/stream/continue", Stream(), suffix="continue")
+app.add_route("/stream/broken", Stream(), suffix="broken")
 app.add_route("/error", Error())
 app.add_route("/lifespan", lifespan)

@@ -60,6 +60,11 @@ async def error() -> None:
     business.fail()
 
 
+@app.get("/stream/broken")
+async def broken_stream() -> StreamingResponse:
+    return StreamingResponse(business.broken_pieces(), media_type="text/plain")
+
+
 @app.get("/lifespan")
 async def prepared(request: Request) -> dict[str, bool]:
     return {"prepared": request.state.prepared}

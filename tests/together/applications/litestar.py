@@ -55,9 +55,16 @@ async def error() -> None:
     business.fail()
 
 
+@get("/stream/broken")
+async def broken_stream() -> Stream:
+    return Stream(business.broken_pieces(), media_type="text/plain")
+
+
 @get("/lifespan")
 async def prepared(state: State) -> dict[str, bool]:
     return {"prepared": state.prepared}
 
 
-app = Litestar([hello, user, greet, upload, stream, let_continue, error, prepared], lifespan=[lifespan])
+app = Litestar(
+    [hello, user, greet, upload, stream, let_continue, error, broken_stream, prepared], lifespan=[lifespan]
+)

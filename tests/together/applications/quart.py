@@ -55,6 +55,11 @@ async def error() -> str:
     return ""
 
 
+@app.get("/stream/broken")
+async def broken_stream() -> Response:
+    return Response(business.broken_pieces(), mimetype="text/plain")
+
+
 @app.get("/lifespan")
 async def prepared() -> dict[str, bool]:
     return {"prepared": app.config["PREPARED"]}

@@ -54,6 +54,10 @@ async def error(request: Request) -> Response:
     return Response()
 
 
+async def broken_stream(request: Request) -> Response:
+    return StreamingResponse(business.broken_pieces(), media_type="text/plain")
+
+
 async def prepared(request: Request) -> Response:
     return JSONResponse({"prepared": request.state.prepared})
 
@@ -68,6 +72,7 @@ app = Starlette(
         Route("/stream", stream),
         Route("/stream/continue", let_continue, methods=["POST"]),
         Route("/error", error),
+        Route("/stream/broken", broken_stream),
         Route("/lifespan", prepared),
     ],
 )
