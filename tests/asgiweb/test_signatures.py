@@ -245,9 +245,19 @@ class TestLocation:
                 return Response()
 
         assert location_of(Callable_()).startswith(f"{__file__}:")
+        assert location_of(functools.partial(Callable_())).endswith("__call__")
+
+    def test_annotations_are_read_where_they_were_written(self) -> None:
+        class Callable_:
+            async def __call__(self, request: Request, id: UserId) -> Response:
+                return Response()
+
+        for handler in (Callable_(), functools.partial(Callable_())):
+            bind_handler(handler, {"id": int})
+            assert "'id' as UserId" in refused(handler, {"id": str})
 
     def test_what_has_no_source_has_a_name(self) -> None:
-        assert location_of(len) == "len"
+        assert location_of(len) == "<built-in function len>"
 
 
 if TYPE_CHECKING:

@@ -17,12 +17,18 @@ from .typevars import Error, Parameters, State
 if TYPE_CHECKING:
     from .application import Application
 
+#: What a middleware gets and calls.
 Handler: TypeAlias = Callable[[Request[Any]], Awaitable[Response]]
+#: A function around handlers.
 Middleware: TypeAlias = Callable[[Request[State], Handler], Coroutine[Any, Any, Response]]
+#: What answers a route: takes the request, and parameters of its path by name.
 RouteHandler: TypeAlias = Callable[Concatenate[Request[State], Parameters], Coroutine[Any, Any, Response]]
 AnyRouteHandler: TypeAlias = Callable[..., Coroutine[Any, Any, Response]]
+#: What answers exceptions of a class.
 ErrorHandler: TypeAlias = Callable[[Request[State], Error], Coroutine[Any, Any, Response]]
 AnyErrorHandler: TypeAlias = Callable[[Request[Any], Any], Coroutine[Any, Any, Response]]
 
+#: What an application's state lives in.
 Lifespan: TypeAlias = "Callable[[Application[State]], AbstractAsyncContextManager[State]]"
+#: An entry of ``on_startup`` or ``on_shutdown``.
 Hook: TypeAlias = "Callable[[Application[State]], Awaitable[None] | None]"

@@ -10,6 +10,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from types import UnionType
 from typing import Any
 
@@ -27,12 +28,20 @@ _BY_POSITION = (
 
 def location_of(function: Callable[..., Any]) -> str:
     """Return file, line and name of a function, for messages."""
+    target = _innermost(function)
+    code = getattr(target, "__code__", None)
+    if code is None:
+        # Written in C, so it has no place: its name has to do.
+        return repr(function)
+    return f"{code.co_filename}:{code.co_firstlineno} {target.__qualname__}"
+
+
+def _innermost(function: Callable[..., Any]) -> Any:
+    """Return the function that was written: below decorators, partial() and objects that can be called."""
     target: Any = inspect.unwrap(function)
-    while hasattr(target, "func"):
-        target = target.func
-    name = getattr(target, "__qualname__", type(target).__qualname__)
-    code = getattr(target, "__code__", None) or getattr(type(target).__call__, "__code__", None)
-    return name if code is None else f"{code.co_filename}:{code.co_firstlineno} {name}"
+    while isinstance(target, partial):
+        target = inspect.unwrap(target.func)
+    return target if hasattr(target, "__code__") else type(target).__call__
 
 
 def bind_handler(handler: AnyRouteHandler, types: Mapping[str, type[Any]]) -> Handler:
@@ -91,7 +100,8 @@ def _check_pair(function: Callable[..., Any], what: str, second: str) -> None:
 
 
 def _check_async(function: Callable[..., Any], what: str) -> None:
-    if not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)):
+    called = function.func if isinstance(function, partial) else function
+    if not (inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(type(called).__call__)):
         raise RegistrationError(
             f"{what} is defined with 'async def'; what blocks runs in a thread by asyncio.to_thread()"
         )
@@ -135,9 +145,8 @@ def _evaluated(annotation: Any, handler: AnyRouteHandler) -> Any:
         return Any
     if not isinstance(annotation, str):
         return annotation
-    target: Any = inspect.unwrap(handler)
     try:
-        return eval(annotation, getattr(target, "__globals__", {}))
+        return eval(annotation, _innermost(handler).__globals__)
     except Exception:
         # It names what only type checkers import, or what is local to a function: they will have to check it.
         return Any
