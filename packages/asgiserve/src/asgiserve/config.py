@@ -107,7 +107,7 @@ class Config:
     write_timeout: float = _setting(
         60.0,
         TIMEOUTS,
-        "For a client that does not read its response. Then the connection is cut.",
+        "For a client that does not read its response. Then it is cut off.",
         unit="s",
         minimum=0,
     )
@@ -120,7 +120,11 @@ class Config:
         aliases=("--timeout-graceful-shutdown",),
     )
     min_body_rate: int = _setting(
-        240, TIMEOUTS, "Slowest upload, after 5 s of grace. Then 408.", unit="bytes/s", minimum=0
+        240,
+        TIMEOUTS,
+        "Slowest upload, after 5 s of grace (then 408); and slowest reader (then a cut).",
+        unit="bytes/s",
+        minimum=0,
     )
 
     max_request_line: int = _setting(8192, LIMITS, "Request line. Then 414.", unit="bytes", minimum=0)

@@ -67,7 +67,7 @@ def _resolve(name: str, directory: str) -> Any:
         try:
             found = getattr(found, attribute)
         except AttributeError:
-            names = ", ".join(sorted(key for key in vars(found) if not key.startswith("_")))
+            names = ", ".join(sorted(key for key in dir(found) if not key.startswith("_")))
             raise LoadError(f"{place} has no attribute {attribute!r}; it has: {names or 'nothing'}") from None
         place = f"{place}, attribute {attribute!r}"
     return found
@@ -83,7 +83,7 @@ def _import(name: str, directory: str) -> Any:
                 + _hint(name, directory)
             ) from None
         raise LoadError(f"module {name!r} failed to import:\n{_traceback(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise LoadError(f"module {name!r} failed to import:\n{_traceback(error)}") from error
 
 
@@ -97,7 +97,7 @@ def _hint(name: str, directory: str) -> str:
     return ""
 
 
-def _traceback(error: Exception) -> str:
+def _traceback(error: BaseException) -> str:
     """The traceback from the user's first line on: our own frames and the importer's say nothing."""
     frames: TracebackType | None = error.__traceback__
     while frames is not None and _is_internal(frames):

@@ -7,18 +7,21 @@ application's name are wrong; 3 if the application failed to start.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from .config import Config
 from .errors import AsgiserveError, ConfigError
 from .logs import configure_logging
-from .server import Server
+from .server import CANCEL_GRACE, Server
 from .supervisor import Supervisor
 from .types import ASGIApplication
+
+logger: Final = logging.getLogger("asgiserve.error")
 
 
 def run(app: str | ASGIApplication, **settings: Any) -> None:
@@ -64,11 +67,28 @@ def run_process(
         await server.serve(sockets)
 
     try:
-        with asyncio.Runner(loop_factory=loop_factory(config.loop)) as runner:
-            runner.run(serve())
+        loop = loop_factory(config.loop)()
+        try:
+            loop.run_until_complete(serve())
+        finally:
+            close_loop(loop)
     except AsgiserveError as error:
         return report(error)
     return 0
+
+
+def close_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Close an event loop like asyncio.Runner, but without waiting for ever for a task that will not end."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.wait(tasks, timeout=CANCEL_GRACE))
+        for task in tasks:
+            if not task.done():
+                logger.error("this task swallows its cancellation, and is given up: %r", task)
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:

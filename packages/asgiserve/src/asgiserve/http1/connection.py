@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import logging
 import socket
 import struct
 import sys
+import termios
 import time
+from array import array
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from functools import partial
@@ -75,6 +79,7 @@ class Connection(asyncio.Protocol):
         "_service",
         "_stage",
         "_transport",
+        "_unsent",
         "closing",
         "deadline",
         "exchange",
@@ -90,6 +95,7 @@ class Connection(asyncio.Protocol):
         self._stage = Stage.HEAD
         self.deadline = NEVER
         self.write_paused = False
+        self._unsent = 0  # what the client had not taken when it was last looked at
         self._drained: Waiters | None = None
         self._eof = False  # the client has closed its sending half
         self.closing = False  # nothing more is read or answered
@@ -146,6 +152,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads more slowly than the application writes: `drain` waits."""
         self.write_paused = True
+        self._unsent = self._outstanding()
         self.arm()
 
     def resume_writing(self) -> None:
@@ -341,9 +348,6 @@ class Connection(asyncio.Protocol):
         response = self.response
         self._leave_exchange("cut")
         if response is not None and response.until_close:
-            # Only a reset tells it from a complete one (RFC 9112 §8).
-            sock = self._transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.abort()
         else:
             self.close()
@@ -358,18 +362,24 @@ class Connection(asyncio.Protocol):
         unread = inbound.body is not None or bool(inbound.held) or inbound.paused
         inbound.held = b""
         self.closing = True
+        self._unsent = self._outstanding()
         self._await(Stage.CLOSING, self._service.write_wait)
         if unread and not self._eof and self._transport.can_write_eof():
             inbound.resume()
             self._transport.write_eof()
-            if not self._transport.get_write_buffer_size():
-                self._await(Stage.CLOSING, LINGER)
+            self._await(Stage.CLOSING, LINGER)
         else:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once, whatever is left to be written."""
+        """Reset the connection, whatever is left to be written.
+
+        A reset, because the end of a connection can mean the end of a response (RFC 9112 §8).
+        """
         self.closing = True
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX and not self._transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
     def stop(self) -> None:
@@ -411,12 +421,6 @@ class Connection(asyncio.Protocol):
         self.deadline = NEVER
         _EXPIRE[self._stage](self)
 
-    def _expire_idle(self) -> None:
-        if self._transport.get_write_buffer_size():
-            self.abort()  # the client has not read the last response
-        else:
-            self.close()
-
     def _expire_head(self) -> None:
         if self._inbound.held:
             self._refuse(RequestRefused(HTTPStatus.REQUEST_TIMEOUT, "the request head took too long"))
@@ -444,17 +448,36 @@ class Connection(asyncio.Protocol):
             self.respond(self.exchange.response, b"", True)
 
     def _expire_write(self) -> None:
-        timeout = self._service.config.write_timeout
-        logger.info("%s: the client did not read for %g s (write_timeout)", self._endpoints, timeout)
+        """Cut off a client that has not taken what it must, of what was written, since the last look.
+
+        The event loop cannot tell: to it a socket is writable only when a third of the kernel's buffer,
+        which may hold megabytes, is free again; and that takes a slow client minutes.
+        """
+        config = self._service.config
+        unsent = self._outstanding()
+        taken = self._unsent - unsent
+        self._unsent = unsent
+        if taken and taken >= config.min_body_rate * config.write_timeout:
+            self._await(self._stage, self._service.write_wait)
+            return
+        if unsent:
+            logger.info("%s: the client did not read (write_timeout)", self._endpoints)
         self.abort()
+
+    def _outstanding(self) -> int:
+        """Bytes written that the client has not acknowledged yet."""
+        queued = array("i", [0])
+        with contextlib.suppress(OSError):  # some kernels do not tell
+            fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+        return self._transport.get_write_buffer_size() + queued[0]
 
 
 _EXPIRE: Final[dict[Stage, Callable[[Connection], None]]] = {
-    Stage.IDLE: Connection._expire_idle,
+    Stage.IDLE: Connection.close,
     Stage.HEAD: Connection._expire_head,
     Stage.BODY: Connection._expire_body,
     Stage.RESPONSE: Connection._expire_response,
     Stage.HELD: Connection._expire_held,
     Stage.WRITE: Connection._expire_write,
-    Stage.CLOSING: Connection.abort,
+    Stage.CLOSING: Connection._expire_write,
 }

@@ -42,7 +42,7 @@ class HttptoolsParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one field; llhttp leaves the white space behind a value (RFC 9112 §5.1)."""
         name = name.lower()
-        field = (name, value.strip())
+        field = (name, value.strip(b" \t"))
         self._headers.append(field)
         if name in RULES:
             self._notable.append(field)

@@ -159,7 +159,7 @@ def _transfer_encoding(head: RequestHead, value: bytes) -> None:
     if head.http_version == "1.0":
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "Transfer-Encoding in HTTP/1.0")
     if value.lower() != b"chunked" or head.chunked:
-        codings = [coding.strip().lower() for coding in value.split(b",")]
+        codings = [coding.strip(b" \t").lower() for coding in value.split(b",")]
         if head.chunked or b"chunked" in codings[:-1] or not all(map(_TOKEN.match, codings)):
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Transfer-Encoding field is malformed")
         raise RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "no transfer coding but chunked is known")
@@ -167,7 +167,7 @@ def _transfer_encoding(head: RequestHead, value: bytes) -> None:
 
 
 def _connection(head: RequestHead, value: bytes) -> None:
-    head.connection_options += tuple(option.strip() for option in value.lower().split(b","))
+    head.connection_options += tuple(option.strip(b" \t") for option in value.lower().split(b","))
 
 
 def _expect(head: RequestHead, value: bytes) -> None:
