@@ -18,6 +18,11 @@ from .waiting import Waiters
 logger: Final = logging.getLogger("asgiserve.error")
 
 
+#: Bytes that an application may send to a client that takes them at once, or to one that gets none of
+#: them (HEAD), before `send` lets the other tasks of the event loop have their turn.
+FAIR_SHARE: Final = 262144
+
+
 class Wire(Protocol):
     """What carries an exchange: an HTTP/1.1 connection."""
 
@@ -64,6 +69,7 @@ class Exchange:
         "_body_taken",
         "_half_closed",
         "_readers",
+        "_unyielded",
         "_wire",
         "begun",
         "complete",
@@ -84,6 +90,7 @@ class Exchange:
         self._body_taken = False  # the last http.request was delivered
         self._readers: Waiters | None = None
         self._half_closed = False
+        self._unyielded = 0  # bytes sent since the event loop had its turn
         self.response: Any = None  # checked by the wire, held until the first piece of the body
         self.begun = False  # the head was written
         self.complete = False  # the response was written to its end, by the application or for it
@@ -141,6 +148,10 @@ class Exchange:
             await self._wire.drain()
             if self.gone and not self.complete:
                 raise ClientDisconnected("the client has left")
+            self._unyielded = 0
+        elif self._unyielded > FAIR_SHARE:
+            self._unyielded = 0
+            await asyncio.sleep(0)
 
     def _send_body(self, message: Message) -> None:
         if self.response is None:
@@ -151,6 +162,7 @@ class Exchange:
                 raise TypeError(f"the body must be bytes, not {type(body).__name__}")
             body = bytes(body)
         more = bool(message.get("more_body", False))
+        self._unyielded += len(body) + 1
         if self.begun:
             self._wire.write(body, more)
         else:
@@ -168,9 +180,13 @@ class Exchange:
         self._wake()
         return len(self._body)
 
-    def half_close(self) -> None:
-        """The client will send no more; it is still answered, unless the application asks whether it left."""
+    def half_close(self, waits: bool) -> None:
+        """The client will send no more; if it still waits for something, it gets it.
+
+        Unless the application asks whether it has left: see `receive`.
+        """
         self._half_closed = True
+        self.gone = not waits
         self._wake()
 
     def leave(self) -> None:

@@ -136,7 +136,7 @@ class Connection(asyncio.Protocol):
         if self._inbound.body is not None:
             self._refuse(RequestRefused(HTTPStatus.BAD_REQUEST, "the request body ended early"))
         else:
-            self.exchange.half_close()
+            self.exchange.half_close(waits=self.response is None or not self.response.silent)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -21,9 +21,18 @@ _TABLE_SIZE: Final = 2048
 _TABLE_LINE: Final = 1024
 
 
+#: RFC 9110's phrases, where Python before 3.13 has older ones.
+_PHRASES: Final = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+
+
 def _status_line(status: int) -> bytes:
     try:
-        phrase = HTTPStatus(status).phrase
+        phrase = _PHRASES.get(status) or HTTPStatus(status).phrase
     except ValueError:
         phrase = ""  # RFC 9112 §4: the phrase may be empty, the space before it may not be missing
     return f"HTTP/1.1 {status} {phrase}\r\n".encode()
