@@ -50,6 +50,7 @@ class Program:
         )
         self._ready = ready
         self.lines: list[str] = []
+        self.standard_output: list[str] = []
         self._grown = threading.Condition()
         self._readers = [
             threading.Thread(target=self._read, args=(stream,), daemon=True)
@@ -82,6 +83,8 @@ class Program:
         for line in stream:
             with self._grown:
                 self.lines.append(line.rstrip("\n"))
+                if stream is self.process.stdout:
+                    self.standard_output.append(line.rstrip("\n"))
                 self._grown.notify_all()
         with self._grown:
             self._grown.notify_all()

@@ -68,9 +68,13 @@ class Client:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(PATIENCE)
-        self.socket.connect(address)
-        if tls is not None:
-            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
+        try:
+            self.socket.connect(address)
+            if tls is not None:
+                self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
+        except BaseException:
+            self.socket.close()
+            raise
         self._behind = b""  # what came behind the last response that was read
 
     def __enter__(self) -> Client:
@@ -131,7 +135,7 @@ class Client:
         parser.send(h11.EndOfMessage())
         interim: list[Response] = []
         found: Response | None = None
-        body = b""
+        pieces: list[bytes] = []
         while True:
             event = parser.next_event()
             if event is h11.NEED_DATA:
@@ -141,10 +145,10 @@ class Client:
             elif isinstance(event, h11.Response):
                 found = Response(event.status_code, list(event.headers))
             elif isinstance(event, h11.Data):
-                body += event.data
+                pieces.append(bytes(event.data))
             elif isinstance(event, h11.EndOfMessage) and found is not None:
                 self._behind = parser.trailing_data[0]
-                return dataclasses.replace(found, body=body, interim=interim)
+                return dataclasses.replace(found, body=b"".join(pieces), interim=interim)
             else:
                 raise AssertionError(f"no response: {event!r}")
 

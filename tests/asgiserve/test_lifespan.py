@@ -158,8 +158,9 @@ def test_L5_startup_failed_ends_the_server(serve: Serve, message: Message) -> No
             await send({"type": "lifespan.startup.failed", **message})
 
     app = Failing()
-    with pytest.raises(StartupFailed, match=message.get("message", "")), serve(app, lifespan="auto"):
+    with pytest.raises(StartupFailed) as caught, serve(app, lifespan="auto"):
         pass
+    assert message.get("message", "") in str(caught.value)
     assert app.notes == ["startup"]  # L9: no shutdown
 
 
@@ -186,10 +187,10 @@ def test_L6_shutdown_comes_after_all_connections_are_closed(serve: Serve) -> Non
 
     app = Busy()
     with serve(app, lifespan="on") as server, server.connect() as client, server.connect() as idle:
-        idle.send(GET[:-2])
         client.send(get("/busy"))
         began.wait()
         server.stop()
+        assert idle.closed()
         release.happen(None)
         assert client.response().status == 200
         assert client.closed()

@@ -36,12 +36,16 @@ def test_idle_connections_are_closed_silently() -> None:
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_request_in_progress_is_answered_with_connection_close(number: signal.Signals) -> None:
-    with Program("program") as server, server.connect() as held, server.connect() as idle:
+    with (
+        Program("program") as server,
+        server.connect() as held,
+        server.connect() as idle,
+        server.connect() as releasing,
+    ):
         idle.send(GET)
         idle.response()
         held.send(get("/hold"))
-        # Its head is there before the signal comes, so that it is a request in progress.
-        releasing = server.connect()
+        # Part of it is there before the signal comes, so that it is a request in progress.
         releasing.send(get("/release")[:-2])
         server.wait_for("held")
         server.signal(number)
@@ -73,11 +77,15 @@ def test_new_connections_are_refused_while_draining() -> None:
 
 
 def test_pipelined_request_behind_the_one_in_progress_is_not_begun() -> None:
-    with Program("program") as server, server.connect() as client, server.connect() as idle:
+    with (
+        Program("program") as server,
+        server.connect() as client,
+        server.connect() as idle,
+        server.connect() as releasing,
+    ):
         idle.send(GET)
         idle.response()
         client.send(get("/hold") + get("/stuck"))
-        releasing = server.connect()
         releasing.send(get("/release")[:-2])
         server.wait_for("held")
         server.signal(signal.SIGTERM)
