@@ -6,6 +6,8 @@ The command line, the environment variables and the reference page are derived f
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 import types
 import typing
 from dataclasses import dataclass
@@ -13,6 +15,10 @@ from typing import Any, Final, Literal
 
 from .errors import ConfigError
 from .types import ASGIApplication
+
+
+#: A header field as a person writes it: a token, and a value without controls (RFC 9110 §5.1, §5.5).
+_HEADER: Final = re.compile(r"\s*(?P<name>[!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*:\s*(?P<value>[\x20-\x7e]*?)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +176,10 @@ class Config:
         """The setting `headers` as names and values."""
         pairs = []
         for header in self.headers:
-            name, colon, value = header.partition(":")
-            if not colon or not name.strip():
-                raise ConfigError(f"headers: write 'name: value' instead of {header!r}")
-            pairs.append((name.strip().lower().encode("latin-1"), value.strip().encode("latin-1")))
+            match = _HEADER.fullmatch(header)
+            if match is None:
+                raise ConfigError(f"headers: write 'name: value', in printable ASCII, instead of {header!r}")
+            pairs.append((match["name"].lower().encode(), match["value"].encode()))
         return pairs
 
 
@@ -204,6 +210,10 @@ def _check(name: str, value: Any, hint: Any, about: About) -> None:
     fits = isinstance(value, (int, float) if expected is float else expected)
     if not fits or (isinstance(value, bool) and expected is not bool):
         raise ConfigError(f"{name}: it must be {expected.__name__}, not {value!r}")
+    if expected is tuple and not all(isinstance(item, str) for item in value):
+        raise ConfigError(f"{name}: it must hold texts alone, not {value!r}")
+    if expected is float and not math.isfinite(value):
+        raise ConfigError(f"{name}: it must be a number of seconds, not {value!r}")
     if choices(hint) and value not in choices(hint):
         raise ConfigError(f"{name}: it must be one of {', '.join(choices(hint))}, not {value!r}")
     if about.minimum is not None and value < about.minimum:

@@ -137,8 +137,6 @@ class Exchange:
         elif kind == "http.response.start":
             if self.response is not None:
                 raise RuntimeError("http.response.start was sent twice")
-            if message.get("trailers"):
-                raise RuntimeError("http.response.trailers is not among this connection's extensions")
             self.response = self._wire.check(message["status"], message.get("headers", ()))
             self._wire.hold()
             return

@@ -74,7 +74,7 @@ class Inbound:
         while data and not connection.closing:
             if self.body is not None:
                 data = self._read_body(self.body, data)
-            elif connection.exchange is not None or connection.write_paused:
+            elif connection.exchange is not None or connection.outbound.paused:
                 self.held = data
                 if len(data) > HIGH_WATER:
                     self.pause()
@@ -146,7 +146,9 @@ class Inbound:
         """Read on: the application waits for more of the body, or took what there was."""
         if self.continue_due:
             self.continue_due = False
-            if self._connection.response is None:  # RFC 9110 §10.1.1: none after the final response began
+            if (
+                self._connection.outbound.response is None
+            ):  # RFC 9110 §10.1.1: none after the final response began
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.resume()
         self._connection.arm()

@@ -1,0 +1,91 @@
+"""The writing half of a connection: heads and bodies of responses, and a client that reads slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import socket
+import struct
+import termios
+from array import array
+from typing import TYPE_CHECKING, Final
+
+from ..waiting import Waiters
+from .response import Response
+
+if TYPE_CHECKING:
+    from ..service import Service
+
+#: A body piece above this is written by itself, because copying it costs more than a second write.
+LARGE_PIECE: Final = 65536
+
+
+class Outbound:
+    """What a connection writes, and how far its client has taken it."""
+
+    __slots__ = ("_drained", "_service", "_transport", "_unsent", "paused", "response")
+
+    def __init__(self, service: Service, transport: asyncio.Transport) -> None:
+        self._service = service
+        self._transport = transport
+        self.response: Response | None = None  # whose head was written, and whose body is not complete
+        self.paused = False  # the client reads more slowly than the application writes
+        self._drained: Waiters | None = None
+        self._unsent = 0  # what the client had not taken at the last look
+
+    def begin(self, response: Response, framing: bytes, persistence: bytes, content: bytes) -> None:
+        """Write a head and the first piece of its body, together."""
+        self.response = response
+        lines = response.lines
+        lines += (self._service.renderer.own[response.replaced], framing, persistence, b"\r\n")
+        if len(content) > LARGE_PIECE:
+            self._transport.write(b"".join(lines))
+            self._transport.write(content)
+        else:
+            lines.append(content)
+            self._transport.write(b"".join(lines))
+
+    def go_on(self, response: Response, body: bytes, more: bool) -> None:
+        """Write a further piece of the body; raises ValueError with nothing written."""
+        content = response.frame(body, more)
+        if content:
+            self._transport.write(content)
+
+    def pause(self) -> None:
+        """The client does not keep up: `drain` waits."""
+        self.paused = True
+        self.look()
+
+    def resume(self) -> None:
+        """The client has caught up, or left."""
+        self.paused = False
+        if self._drained is not None:
+            self._drained.wake()
+
+    async def drain(self) -> None:
+        """Wait until the client has read enough, or has left."""
+        while self.paused:
+            if self._drained is None:
+                self._drained = Waiters()
+            await self._drained.wait()
+
+    def look(self) -> int:
+        """Return how many bytes the client has taken since the last look.
+
+        The event loop cannot tell: to it a socket is writable only when a third of the kernel's buffer,
+        which may hold megabytes, is free again; and that takes a slow client minutes.
+        """
+        queued = array("i", [0])
+        with contextlib.suppress(OSError):  # some kernels do not tell
+            fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+        before = self._unsent
+        self._unsent = self._transport.get_write_buffer_size() + queued[0]
+        return before - self._unsent
+
+    def abort(self) -> None:
+        """Reset the connection, because its end alone can mean the end of a response (RFC 9112 §8)."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX and not self._transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()

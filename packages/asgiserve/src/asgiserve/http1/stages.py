@@ -1,0 +1,95 @@
+"""Whom a connection waits for, and what happens when they have taken too long."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from ..errors import RequestRefused
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+logger: Final = logging.getLogger("asgiserve.error")
+
+
+class Stage(Enum):
+    """Whom a connection waits for: what its deadline means."""
+
+    IDLE = auto()  # the client, to send the next request
+    HEAD = auto()  # the client, to send the rest of a head
+    BODY = auto()  # the client, to send more of a body
+    RESPONSE = auto()  # the application, to start its response
+    HELD = auto()  # the application, to pass the first piece of the body, which leaves with the head
+    STREAM = auto()  # the application, to go on with its response: for ever
+    WRITE = auto()  # the client, to read
+    CLOSING = auto()  # the client, to take the last bytes and close
+
+
+def _head(connection: Connection) -> None:
+    if connection.inbound.held:
+        connection.refuse(RequestRefused(HTTPStatus.REQUEST_TIMEOUT, "the request head took too long"))
+    else:
+        connection.close()  # browsers open connections ahead of need: no answer without a question
+
+
+def _body(connection: Connection) -> None:
+    if connection.exchange is None:
+        connection.close()
+    else:
+        connection.refuse(RequestRefused(HTTPStatus.REQUEST_TIMEOUT, "the request body took too long"))
+
+
+def _response(connection: Connection) -> None:
+    exchange = connection.exchange
+    if exchange is not None and exchange.task is not None:
+        timeout = connection.service.config.response_timeout
+        logger.error("%s: no response after %g s (response_timeout): cancelled", exchange, timeout)
+        connection.answer(HTTPStatus.SERVICE_UNAVAILABLE, "the application took too long to respond")
+        exchange.task.cancel()
+
+
+def _held(connection: Connection) -> None:
+    """No piece of the body has come soon: the head goes out alone, as an event stream needs it to."""
+    if connection.exchange is not None:
+        connection.respond(connection.exchange.response, b"", True)
+
+
+def _write(connection: Connection) -> None:
+    """Cut off a client that has not taken what it must since the last look."""
+    config = connection.service.config
+    taken = connection.outbound.look()
+    if taken > 0 and taken >= config.min_body_rate * config.write_timeout:
+        connection.wait_for(connection.stage, connection.service.write_wait)
+        return
+    logger.info(
+        "%s: the client did not read for %g s (write_timeout)", connection.endpoints, config.write_timeout
+    )
+    connection.abort()
+
+
+def _closing(connection: Connection) -> None:
+    """End a connection whose client does not, unless it still takes what was written."""
+    if connection.outbound.look() > 0:
+        connection.wait_for(Stage.CLOSING, connection.service.write_wait)
+    else:
+        connection.abort()
+
+
+def _idle(connection: Connection) -> None:
+    connection.close()
+
+
+#: What to do with a connection whose deadline has passed in a stage.
+EXPIRE: Final[dict[Stage, Callable[[Connection], None]]] = {
+    Stage.IDLE: _idle,
+    Stage.HEAD: _head,
+    Stage.BODY: _body,
+    Stage.RESPONSE: _response,
+    Stage.HELD: _held,
+    Stage.WRITE: _write,
+    Stage.CLOSING: _closing,
+}
