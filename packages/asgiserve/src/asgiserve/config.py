@@ -16,7 +16,6 @@ from typing import Any, Final, Literal
 from .errors import ConfigError
 from .types import ASGIApplication
 
-
 #: A header field as a person writes it: a token, and a value without controls (RFC 9110 §5.1, §5.5).
 _HEADER: Final = re.compile(r"\s*(?P<name>[!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*:\s*(?P<value>[\x20-\x7e]*?)\s*")
 
