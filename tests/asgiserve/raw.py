@@ -70,6 +70,9 @@ class Client:
         self.socket.settimeout(PATIENCE)
         try:
             self.socket.connect(address)
+            if family == socket.AF_INET:
+                # A second small piece must not wait until the kernel has seen the first one confirmed.
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls is not None:
                 self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         except BaseException:

@@ -5,7 +5,6 @@ The servers run in processes of their own, whose peak memory the kernel tells.
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -105,7 +104,6 @@ def test_client_that_sends_without_end_gets_no_more_memory_than_the_limits() -> 
         before = server.memory("VmRSS")
         clients = [server.connect() for _ in range(50)]
         for number, client in enumerate(clients):
-            client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             client.send(b"GET / HTTP/1.1\r\nHost: test\r\n" + b"X: " + b"a" * 8000 + b"\r\n")
             for _ in range(6):
                 client.send(b"X%d: " % number + b"a" * 8000 + b"\r\n")
