@@ -33,6 +33,9 @@ DISMISS_AT: Final = 0.8
 #: Seconds for applications that were cancelled to clean up.
 CANCEL_GRACE: Final = 1.0
 
+#: Seconds that stand for no limit where asyncio demands one.
+NO_TIMEOUT: Final = 86400.0
+
 
 class Server:
     """Serves one application in the running event loop; signals are its caller's business."""
@@ -102,10 +105,13 @@ class Server:
     ) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         factory = partial(Connection, service)
-        backlog = self.config.backlog
+        settings: dict[str, Any] = {"sock": sock, "backlog": self.config.backlog, "ssl": tls}
+        if tls is not None:
+            settings["ssl_handshake_timeout"] = self.config.request_timeout or NO_TIMEOUT
+            settings["ssl_shutdown_timeout"] = NO_TIMEOUT  # a connection has a deadline for it
         if sock.family == socket.AF_UNIX:
-            return await loop.create_unix_server(factory, sock=sock, backlog=backlog, ssl=tls)
-        return await loop.create_server(factory, sock=sock, backlog=backlog, ssl=tls)
+            return await loop.create_unix_server(factory, **settings)
+        return await loop.create_server(factory, **settings)
 
     async def _drain(self, service: Service) -> None:
         """Let what is in progress end, as far as the window allows."""

@@ -41,15 +41,17 @@ _IDLE: Final = Stage.IDLE
 _RESPONSE: Final = Stage.RESPONSE
 _HELD: Final = Stage.HELD
 
+#: Stands for a request whose head could not be read.
+_NO_REQUEST: Final = RequestHead("GET", b"/", "1.1", [])
+
 
 class Connection(asyncio.Protocol):
     """The server's side of one HTTP/1.1 connection."""
 
     __slots__ = (
         "_eof",
-        "_http_version",
         "_keep_alive",
-        "_method",
+        "_request",
         "_transport",
         "check",
         "closing",
@@ -75,8 +77,7 @@ class Connection(asyncio.Protocol):
         self._eof = False  # the client has closed its sending half
         self.closing = False  # nothing more is read or answered
         # The request in progress
-        self._method = "GET"
-        self._http_version = "1.1"
+        self._request = _NO_REQUEST
         self._keep_alive = True
         self.exchange: Exchange | None = None  # while its response is not complete
 
@@ -156,8 +157,7 @@ class Connection(asyncio.Protocol):
     def begin(self, head: RequestHead) -> None:
         """Call the application with a request."""
         service = self.service
-        self._method = head.method
-        self._http_version = head.http_version
+        self._request = head
         self._keep_alive = head.keep_alive
         bodiless = self.inbound.body is None
         self.exchange = exchange = Exchange(self, http_scope(head, self.endpoints, service), bodiless)
@@ -202,13 +202,13 @@ class Connection(asyncio.Protocol):
 
     def respond(self, response: Response, body: bytes, more: bool) -> None:
         """Write the head and the first piece of the body together; raises ValueError with nothing written."""
-        framing = response.begin(self._method, self._http_version, body, more)
+        framing = response.begin(self._request.method, self._request.http_version, body, more)
         content = response.frame(body, more)
         persistence = b""
         if response.close or not self._may_persist():
             self._keep_alive = False
             persistence = b"connection: close\r\n"
-        elif self._http_version == "1.0":
+        elif self._request.http_version == "1.0":
             persistence = b"connection: keep-alive\r\n"
         if self.exchange is not None:
             self.exchange.begun = True
@@ -294,7 +294,7 @@ class Connection(asyncio.Protocol):
         detail = f" ({refused.__cause__})" if refused.__cause__ else ""
         logger.info("%s: %d %s%s", self.endpoints, refused.status, refused, detail)
         if self.exchange is None:
-            self._method = "GET"
+            self._request = _NO_REQUEST
         elif self.exchange.begun:
             self.exchange.leave()
             self._cut()
@@ -327,7 +327,9 @@ class Connection(asyncio.Protocol):
             self.wait_for(Stage.CLOSING, LINGER)
         else:
             self._transport.close()
-            self.wait_for(Stage.CLOSING, self.service.write_wait)
+            # A client need not answer the farewell of TLS (RFC 8446 §6.1), and many do not while idle.
+            said_all = self.endpoints.scheme == "https" and not self._transport.get_write_buffer_size()
+            self.wait_for(Stage.CLOSING, TICK if said_all else self.service.write_wait)
 
     def abort(self) -> None:
         """Reset the connection, whatever is left to be written."""
