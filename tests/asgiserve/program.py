@@ -35,11 +35,12 @@ class Program:
         directory: Path = ROOT,
         pass_fds: Iterable[int] = (),
         ready: str = "listens on",
+        command: Iterable[str] = COMMAND,
     ) -> None:
         if ":" not in application:
             application = f"tests.asgiserve.applications:{application}"
         self.process = subprocess.Popen(
-            [*COMMAND, application, *(() if port is None else ("--port", str(port))), *arguments],
+            [*command, application, *(() if port is None else ("--port", str(port))), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -15,7 +15,7 @@ import pytest
 
 import asgiserve
 from asgiserve import Config
-from tests.asgiserve.program import ROOT, STARTING, Program, clean_environment, run_to_end
+from tests.asgiserve.program import Program, run_to_end
 from tests.asgiserve.raw import GET, Client, get
 
 
@@ -98,6 +98,35 @@ def test_loop_can_be_chosen(loop: str) -> None:
         assert server.json()["loop"] == loop
 
 
+def without(library: str) -> tuple[str, ...]:
+    """The command, where a library is not installed."""
+    code = f"import sys; sys.modules[{library!r}] = None; from asgiserve.__main__ import main; main()"
+    return (sys.executable, "-c", code)
+
+
+@pytest.mark.parametrize("library", ["uvloop", "httptools", "watchfiles"])
+def test_optional_libraries_are_optional(library: str) -> None:
+    """asyncio for uvloop, h11 for httptools."""
+    with Program("program", command=without(library)) as server:
+        assert server.json()["loop"] == ("asyncio" if library == "uvloop" else "uvloop")
+
+
+@pytest.mark.parametrize(
+    ("library", "arguments"),
+    [
+        ("uvloop", ["--loop", "uvloop"]),
+        ("httptools", ["--http", "httptools"]),
+        ("h11", ["--http", "h11"]),
+        ("watchfiles", ["--reload"]),
+    ],
+)
+def test_missing_library_that_was_asked_for_is_exit_code_2(library: str, arguments: list[str]) -> None:
+    with Program("program", *arguments, command=without(library), ready="is not installed") as server:
+        assert server.exit_code() == 2
+        assert f"{library} is not installed; pip install" in server.output
+        assert "Traceback" not in server.output
+
+
 @pytest.mark.parametrize("flag", ["--nonsense", "--port=http", "--port=70000", "--loop=trio", "--workers=0"])
 def test_wrong_flag_is_exit_code_2(flag: str) -> None:
     ended = run_to_end("tests.asgiserve.applications:program", flag)
@@ -108,34 +137,29 @@ def test_wrong_flag_is_exit_code_2(flag: str) -> None:
 
 def test_settings_from_the_environment() -> None:
     environment = {
-        "ASGISERVE_APP": "tests.asgiserve.applications:program",
         "ASGISERVE_PORT": "0",
         "ASGISERVE_ROOT_PATH": "/env",
         "ASGISERVE_ACCESS_LOG": "false",
         "ASGISERVE_SERVER_HEADER": "0",
+        "ASGISERVE_KEEP_ALIVE_TIMEOUT": "0.1",
+        "ASGISERVE_MAX_BODY_SIZE": "1000",
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "asgiserve"],
-        cwd=ROOT,
-        env={**clean_environment(), **environment},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stderr is not None
-        banner = process.stderr.readline()
-        port = int(banner.split("http://127.0.0.1:")[1].split()[0])
-        with Client(("127.0.0.1", port)) as client:
-            client.send(GET)
-            response = client.response()
+    with Program("program", port=None, environment=environment) as server, server.connect() as client:
+        client.send(GET)
+        response = client.response()
         assert b'"/env"' in response.body
         assert "server" not in response
-    finally:
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=STARTING)
-    assert process.returncode == 0
-    assert "GET" not in output
+        assert client.closed()
+        server.signal(signal.SIGTERM)
+        assert server.exit_code() == 0
+        assert '"GET' not in server.output
+
+
+def test_application_from_the_environment() -> None:
+    environment = {"ASGISERVE_APP": "tests.asgiserve.applications:program"}
+    code = "import sys; del sys.argv[1]; from asgiserve.__main__ import main; main()"
+    with Program("nothing", environment=environment, command=(sys.executable, "-c", code)) as server:
+        assert server.ask().status == 200
 
 
 def test_flag_wins_over_the_environment() -> None:

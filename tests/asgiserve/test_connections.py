@@ -14,11 +14,10 @@ from tests.asgiserve.applications import (
     hello,
     on_http,
     piece,
-    read_body,
     start,
     target,
 )
-from tests.asgiserve.raw import GET, GET_AND_CLOSE, chunked, get, post, request
+from tests.asgiserve.raw import GET, chunked, get, post, request
 from tests.asgiserve.serving import Moment, Serve
 
 UPGRADE = ("Connection: Upgrade", "Upgrade: websocket")
@@ -275,70 +274,3 @@ def test_flood_of_pipelined_requests_that_nobody_reads_stops_being_read(serve_tw
         client.socket.settimeout(0.5)
         with pytest.raises(TimeoutError):
             client.send(GET * 2_000_000)
-
-
-def test_unread_body_is_never_parsed_as_a_request(serve: Serve) -> None:
-    """A response before the body was read: the rest is thrown away, or the connection is closed."""
-    hidden = get("/hidden")
-    calls: list[str] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        calls.append(scope["path"])
-        await answer(send)
-
-    with serve(app) as server:
-        for size in (100, 10_000, 1_000_000):
-            with server.connect() as client:
-                client.send(request("POST /one HTTP/1.1", "Host: test", f"Content-Length: {size}"))
-                first = client.response()
-                body = hidden * (size // len(hidden) + 1)
-                try:
-                    client.send(body[:size] + get("/two"))
-                    client.end()
-                    after = client.read_all()
-                except (ConnectionResetError, BrokenPipeError):
-                    after = b""
-                assert first.status == 200
-                assert after.count(b"HTTP/1.1 200") == (0 if "connection" in first else 1)
-    assert "/hidden" not in calls
-
-
-def test_connection_persists_behind_a_small_unread_body(serve: Serve) -> None:
-    with serve(hello) as server, server.connect() as client:
-        client.send(post(b"x" * 1000) + chunked(b"x" * 1000) + GET)
-        assert [client.response().status for _ in range(3)] == [200, 200, 200]
-
-
-def test_response_before_a_large_unread_body_arrives_whole(serve: Serve) -> None:
-    """Closing at once would make the kernel reset the connection, and the response with it."""
-    with serve(hello, max_body_size=0) as server, server.connect() as client:
-        client.send(request("POST / HTTP/1.1", "Host: test", "Content-Length: 100000000"))
-        client.send(b"x" * 500_000)
-        response = client.response()
-        assert (response.status, response["connection"]) == (200, "close")
-        assert client.closed()
-
-
-def test_body_is_taken_off_although_the_application_reads_only_a_part(serve: Serve) -> None:
-    async def handler(receive: Receive, send: Send) -> None:
-        await receive()
-        await answer(send)
-
-    with serve(on_http(handler)) as server, server.connect() as client:
-        client.send(request("POST / HTTP/1.1", "Host: test", "Content-Length: 6") + b"one")
-        assert client.response().status == 200
-        client.send(b"two" + GET)
-        assert client.response().status == 200
-
-
-def test_body_is_complete_before_the_application_reads(serve: Serve) -> None:
-    async def handler(receive: Receive, send: Send) -> None:
-        for _ in range(10):
-            await asyncio.sleep(0)
-        await answer(send, await read_body(receive))
-
-    with serve(on_http(handler)) as server, server.connect() as client:
-        client.send(post(b"x" * 300_000))
-        assert len(client.response().body) == 300_000
-        client.send(GET_AND_CLOSE)
-        assert client.response().status == 200

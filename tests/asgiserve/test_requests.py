@@ -342,13 +342,14 @@ def test_both_parsers_answer_the_same_bytes() -> None:
     assert {name for name in one if one[name] != other[name]} == set()
 
 
-def test_9112_7_1_2_trailers_do_not_become_headers(table: Table) -> None:
+@pytest.mark.parametrize("http", ["httptools", "h11"])
+def test_9112_7_1_2_trailers_do_not_become_headers(http: str) -> None:
     """httptools reports both through one callback: an authorization trailer must not be taken for a field."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await read_body(receive)
         await answer(send, b" ".join(name for name, _ in scope["headers"]))
 
-    with serve_on("httptools", "uvloop")(app) as serving:
+    with serve_on(http, "uvloop")(app) as serving:
         response = serving.ask(coding(b"Transfer-Encoding: chunked", b"0\r\nAuthorization: secret\r\n\r\n"))
     assert response.body == b"host transfer-encoding"

@@ -93,6 +93,7 @@ def test_pipelined_request_behind_the_one_in_progress_is_not_begun() -> None:
         releasing.send(b"\r\n")
         assert client.response()["connection"] == "close"
         assert client.closed()
+        client.close()
         assert server.exit_code() == 0
         assert "stuck" not in server.output
 

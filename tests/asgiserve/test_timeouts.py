@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
+from contextvars import Context
+from typing import TypeVarTuple
 
 import h11
 import pytest
 
-from asgiserve import ClientDisconnected
+from asgiserve import ClientDisconnected, Config, Server
 from tests.asgiserve.applications import (
     Message,
     Receive,
@@ -111,7 +114,11 @@ def test_request_timeout_does_not_count_between_requests(serve_twice: Serve) -> 
 # request_timeout: the body
 
 
-@pytest.mark.parametrize("data", [SLOW_POST + b"x", SLOW_POST, SLOW_CHUNKED + b"5\r\n12", SLOW_CHUNKED])
+@pytest.mark.parametrize(
+    "data",
+    [SLOW_POST + b"x", SLOW_POST, SLOW_CHUNKED + b"5\r\n12", SLOW_CHUNKED],
+    ids=["within-a-length", "before-a-length", "within-a-chunk", "before-a-chunk"],
+)
 def test_body_that_stops_is_a_408_and_a_disconnect(serve_twice: Serve, data: bytes) -> None:
     told: Moment[Message] = Moment()
     refused: Moment[BaseException] = Moment()
@@ -452,3 +459,46 @@ def test_many_connections_expire_together(serve_twice: Serve) -> None:
         for client in clients:
             assert client.closed()
             client.close()
+
+
+Ts = TypeVarTuple("Ts")
+
+
+class CountingLoop(asyncio.SelectorEventLoop):
+    """An event loop that counts the timers it is asked for; asyncio's `call_later` calls `call_at`."""
+
+    timers = 0
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Count, and do as asked."""
+        self.timers += 1
+        return super().call_at(when, callback, *args, context=context)
+
+
+def test_one_sweep_per_loop_and_no_timer_per_request() -> None:
+    """As many timers for 2,000 requests as for none: one for each quarter of a second."""
+
+    async def serving() -> tuple[int, int]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, CountingLoop)
+        server = Server(Config(app=echo, port=0, lifespan="off", access_log=False))
+        task = asyncio.create_task(server.serve())
+        await server.started.wait()
+        host, _, port = server.addresses[0].rpartition("/")[2].rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        before = loop.timers
+        for _ in range(2000):
+            writer.write(post(b"body"))
+            await reader.readuntil(b"body")
+        spent = loop.timers - before
+        writer.close()
+        await writer.wait_closed()
+        server.stop()
+        await task
+        return spent, 2000
+
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        spent, requests = runner.run(serving())
+    assert spent < requests / 10
