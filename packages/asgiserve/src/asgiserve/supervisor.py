@@ -52,19 +52,22 @@ class Supervisor:
 
     def run(self) -> int:
         """Supervise until a signal comes or the workers cannot start; returns the exit code."""
-        changes = self._changes()
-        with bound(self._config) as self._sockets:
+        config = self._config
+        changes = (
+            _code_changes(config.reload_dir or (config.app_dir or ".",)) if config.reload else _no_changes()
+        )
+        with bound(config) as self._sockets:
             for sock in self._sockets:
-                sock.listen(self._config.backlog)
+                sock.listen(config.backlog)
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, self._on_signal)
-            self._workers = [self._start() for _ in range(self._config.workers)]
+            self._workers = [self._start() for _ in range(config.workers)]
             while not self._signals and not self._exit_code:
                 if next(changes):
                     logger.info("the code has changed: restarting")
                     self._stop()
-                    self._workers = [self._start() for _ in range(self._config.workers)]
-                elif not self._config.reload:
+                    self._workers = [self._start() for _ in range(config.workers)]
+                elif not config.reload:
                     self._replace_dead()
             self._stop()
         return self._exit_code
@@ -98,7 +101,7 @@ class Supervisor:
         ends = time.monotonic() + window + KILL_GRACE if window else float("inf")
         passed_on = 0
         while running := [worker for worker in self._workers if worker.exitcode is None]:
-            if passed_on <= min(self._signals, 1):
+            if passed_on < max(1, min(self._signals, 2)):
                 passed_on += 1
                 for worker in running:
                     worker.terminate()
@@ -108,24 +111,26 @@ class Supervisor:
                     worker.kill()
             wait([worker.sentinel for worker in running], POLL)
 
-    def _changes(self) -> Iterator[bool]:
-        """Whether the code has changed, each POLL seconds."""
-        if not self._config.reload:
-            while True:
-                wait([worker.sentinel for worker in self._workers], POLL)
-                yield False
-        try:
-            from watchfiles import PythonFilter, watch
-        except ImportError:
-            raise ConfigError(
-                "reload: watchfiles is not installed; pip install 'asgiserve[reload]'"
-            ) from None
-        directories = self._config.reload_dir or (self._config.app_dir or ".",)
-        for changes in watch(
+
+def _no_changes() -> Iterator[bool]:
+    while True:
+        time.sleep(POLL)
+        yield False
+
+
+def _code_changes(directories: tuple[str, ...]) -> Iterator[bool]:
+    """Whether a Python file below `directories` has changed, each POLL seconds."""
+    try:
+        from watchfiles import PythonFilter, watch
+    except ImportError:
+        raise ConfigError("reload: watchfiles is not installed; pip install 'asgiserve[reload]'") from None
+    return map(
+        bool,
+        watch(
             *directories,
             watch_filter=PythonFilter(),
             rust_timeout=int(POLL * 1000),
             yield_on_timeout=True,
             raise_interrupt=False,
-        ):
-            yield bool(changes)
+        ),
+    )

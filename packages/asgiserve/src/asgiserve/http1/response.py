@@ -51,28 +51,20 @@ _SERVER: Final = 2
 class Response:
     """A checked response: its head, rendered as far as it is known, then the framing of its body."""
 
-    __slots__ = (
-        "chunked",
-        "close",
-        "content_length",
-        "lines",
-        "remaining",
-        "replaced",
-        "silent",
-        "size",
-        "status",
-    )
+    # Defaults of the class, because most responses leave them as they are.
+    content_length: int | None = None  # as the application declared it
+    replaced = 0  # which of our own fields the application passes itself: _DATE | _SERVER
+    close = False  # the connection ends with this response
+    silent = False  # no content may be sent, whatever the application passes
+    chunked = False
+    remaining: int | None = None  # of the declared length
+    size = 0  # content written, in bytes
 
     def __init__(self, status: int, lines: list[bytes]) -> None:
         self.status = status
         self.lines = lines
-        self.content_length: int | None = None  # as the application declared it
-        self.replaced = 0
-        self.close = status < 200  # after a lone 1xx no final response follows; else: the application's wish
-        self.silent = False  # no content may be sent, whatever the application passes
-        self.chunked = False
-        self.remaining: int | None = None  # of the declared length
-        self.size = 0  # content written, in bytes
+        if status < 200:
+            self.close = True  # the client waits for a final response, and none will follow
 
     @property
     def until_close(self) -> bool:
@@ -162,7 +154,7 @@ class ResponseRenderer:
 
         Raises TypeError or ValueError that names what is wrong, before anything has changed.
         """
-        if type(status) is not int:
+        if not isinstance(status, int) or isinstance(status, bool):
             raise TypeError(f"the status must be an int, not {status!r}")
         if status not in _STATUS_LINES:
             raise ValueError(f"the status must lie between 100 and 999, not {status}")
@@ -187,7 +179,7 @@ class ResponseRenderer:
         special = _SPECIAL.get(name.lower())
         if special is not None:
             return line if special(response, value) else b""
-        if len(line) <= _TABLE_LINE:
+        if len(line) <= _TABLE_LINE and name.lower() != b"set-cookie":  # it differs, and may be secret
             if len(self._table) >= _TABLE_SIZE:
                 self._table.clear()
             self._table[name, value] = line
