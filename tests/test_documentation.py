@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import signal
@@ -37,15 +38,19 @@ def commands() -> list[str]:
 
 
 @pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.parent.name))
-def test_the_python_blocks_of_a_readme_run_one_after_the_other(
+async def test_the_python_blocks_of_a_readme_run_one_after_the_other(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And then the coroutines that they define and that take no argument, such as a program's `main`."""
     module = ModuleType("readme")
     monkeypatch.setitem(sys.modules, "readme", module)
     found = blocks(path, "python")
     assert found
     for number, block in enumerate(found, 1):
         exec(compile(block, f"{path.name}, block {number}", "exec"), module.__dict__)
+    for value in list(module.__dict__.values()):
+        if inspect.iscoroutinefunction(value) and not inspect.signature(value).parameters:
+            await value()
 
 
 @pytest.fixture(scope="module")
