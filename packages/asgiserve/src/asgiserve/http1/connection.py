@@ -155,7 +155,7 @@ class Connection(asyncio.Protocol):
             self.wait_for(Stage.HEAD, self.service.request_wait)
 
     def begin(self, head: RequestHead) -> None:
-        """Call the application with a request."""
+        """Open the exchange of a request."""
         service = self.service
         self._request = head
         self._keep_alive = head.keep_alive
@@ -167,8 +167,14 @@ class Connection(asyncio.Protocol):
             self.arm()
         if service.access_log is not None:
             exchange.started_at = time.monotonic()
-        service.exchanges.add(exchange)
-        exchange.task = new_task(exchange.run(service.app), loop=service.loop)
+
+    def start(self) -> None:
+        """Call the application with the request that has begun."""
+        exchange = self.exchange
+        if exchange is not None:
+            service = self.service
+            service.exchanges.add(exchange)
+            exchange.task = new_task(exchange.run(service.app), loop=service.loop)
 
     def turn(self) -> None:
         """Request and response are over: it is the next request's turn."""

@@ -106,7 +106,11 @@ class Inbound:
         if head.content_length or head.chunked:
             self._begin_body(head)
         self._connection.begin(head)
-        return data[end:]
+        rest = data[end:]
+        if rest and self.body is not None:
+            rest = self._read_body(self.body, rest)  # before the application asks for it
+        self._connection.start()
+        return rest
 
     def _begin_body(self, head: RequestHead) -> None:
         config = self._service.config
