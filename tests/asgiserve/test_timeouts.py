@@ -119,8 +119,8 @@ def test_request_timeout_does_not_count_between_requests(serve_twice: Serve) -> 
 
 @pytest.mark.parametrize(
     "data",
-    [SLOW_POST + b"x", SLOW_POST, SLOW_CHUNKED + b"5\r\n12", SLOW_CHUNKED],
-    ids=["within-a-length", "before-a-length", "within-a-chunk", "before-a-chunk"],
+    [SLOW_POST, SLOW_CHUNKED + b"5\r\n12"],
+    ids=["before-the-first-byte", "within-a-chunk"],
 )
 def test_body_that_stops_is_a_408_and_a_disconnect(serve_twice: Serve, data: bytes) -> None:
     told: Moment[Message] = Moment()
