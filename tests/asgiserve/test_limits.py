@@ -140,11 +140,13 @@ def test_max_body_size_refuses_instead_of_100_continue(serve: Serve) -> None:
 
 def test_max_body_size_of_chunks(serve: Serve) -> None:
     """Counted as they come: the application has seen the first ones, and is told that there is no end."""
+    began: Moment[None] = Moment()
     told: Moment[Message] = Moment()
 
     async def handler(receive: Receive, send: Send) -> None:
         size = 0
         message = await receive()
+        began.happen(None)
         while message["type"] == "http.request":
             assert message["more_body"]
             size += len(message["body"])
@@ -156,6 +158,7 @@ def test_max_body_size_of_chunks(serve: Serve) -> None:
         assert ask(server, chunked(b"x" * 500, b"y" * 500)) == 200
     with serve(on_http(handler), max_body_size=1000) as server, server.connect() as client:
         client.send(POST_CHUNKED + b"1f4\r\n" + b"x" * 500 + b"\r\n")
+        began.wait()
         client.send(b"1f5\r\n" + b"y" * 501 + b"\r\n0\r\n\r\n")
         refused(client, 413)
         assert told.wait() == {"type": "http.disconnect"}
