@@ -331,8 +331,9 @@ def test_workers_that_cannot_start_end_the_parent() -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_worker_in_progress_finishes_and_second_signal_stops_at_once() -> None:
+def test_second_signal_is_passed_on_to_the_workers() -> None:
     with Program("program", "--workers", "2") as server, server.connect() as client:
+        server.wait_for("startup", times=2)
         client.send(get("/stuck"))
         server.wait_for("stuck")
         server.signal(signal.SIGTERM)
