@@ -46,8 +46,8 @@ def render(text: str) -> str:
     """The reference with its tables made anew."""
     table = settings_table()
     return re.sub(
-        r"(<!-- settings -->\n).*?(\n<!-- /settings -->)",
-        lambda m: f"{m[1]}\n{table}\n{m[2]}",
+        r"(<!-- settings -->\n).*?(<!-- /settings -->)",
+        lambda m: f"{m[1]}\n{table}\n\n{m[2]}",
         text,
         flags=re.S,
     )

@@ -12,8 +12,11 @@ could be read from or written to, is not held against clients.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
+
+logger: Final = logging.getLogger("asgiserve.error")
 
 #: Seconds between two sweeps. A deadline is met at most two of them late, and never early.
 TICK: Final = 0.25
@@ -68,4 +71,7 @@ class Deadlines:
         self.start()  # first, so that nothing that goes wrong below can end the sweeps
         self._on_tick()
         for waiting in [waiting for waiting in self._watched if waiting.deadline <= now]:
-            waiting.expire()
+            try:
+                waiting.expire()
+            except Exception:
+                logger.exception("a deadline could not be kept")

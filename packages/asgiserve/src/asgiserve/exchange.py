@@ -224,7 +224,8 @@ class Exchange:
             logger.info("%s: the client left: %r", self, error)
 
     def __str__(self) -> str:
-        return f"{self.scope['method']} {self.scope['path']!r}"
+        # The scope is the application's to change, and this is for the log: it must not fail.
+        return f"{self.scope.get('method')} {self.scope.get('path')!r}"
 
 
 def _is_disconnect(error: BaseException) -> bool:

@@ -12,8 +12,9 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .exchange import Exchange
+    from .http1.request import RequestHead
     from .http1.response import Response
+    from .http1.scope import Endpoints
 
 access_logger: Final = logging.getLogger("asgiserve.access")
 
@@ -35,24 +36,26 @@ def configure_logging(level: str) -> None:
 class AccessLog:
     """One line at the end of each response: client, request, status, bytes, duration; and who left early."""
 
-    def write(self, exchange: Exchange, response: Response | None, mark: str) -> None:
+    def write(
+        self,
+        client: Endpoints,
+        request: RequestHead,
+        response: Response | None,
+        started_at: float,
+        mark: str,
+    ) -> None:
         """Log an exchange that is over; `response` is None if its head was never written.
 
         `mark` says why a response is incomplete, and is empty for one that is whole.
         """
-        scope = exchange.scope
-        client = scope["client"]
-        target = scope["raw_path"].decode("ascii")
-        if scope["query_string"]:
-            target += "?" + scope["query_string"].decode("latin-1")
         access_logger.info(
             '%s "%s %s HTTP/%s" %s %d %.1fms%s',
-            f"{client[0]}:{client[1]}" if client else "unix",
-            scope["method"],
-            target,
-            scope["http_version"],
+            client,
+            request.method,
+            request.target.decode("ascii"),
+            request.http_version,
             response.status if response else "-",
             response.size if response else 0,
-            (time.monotonic() - exchange.started_at) * 1000,
+            (time.monotonic() - started_at) * 1000,
             f" ({mark})" if mark else "",
         )

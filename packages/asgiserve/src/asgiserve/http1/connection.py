@@ -19,7 +19,7 @@ from .outbound import Outbound
 from .request import RequestHead
 from .response import Response
 from .scope import Endpoints, http_scope
-from .stages import EXPIRE, Stage
+from .stages import EXPIRE, Stage, arm
 
 if TYPE_CHECKING:
     from ..service import Service
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
         if self.exchange is None:
             self._proceed()
         if self.exchange is None:
-            return self.outbound.paused and bool(self.inbound.held)
+            return bool(self.inbound.held) and not self.closing  # pipelined requests, not yet their turn
         if self.inbound.body is not None:
             self.refuse(RequestRefused(HTTPStatus.BAD_REQUEST, "the request body ended early"))
         else:
@@ -174,14 +174,17 @@ class Connection(asyncio.Protocol):
         if exchange is not None:
             service = self.service
             service.exchanges.add(exchange)
-            exchange.task = new_task(exchange.run(service.app), loop=service.loop)
+            # The event loop may call us in the context of an application that made it watch the socket;
+            # the next request must not see the variables of that one.
+            context = service.context.copy()
+            exchange.task = new_task(exchange.run(service.app), loop=service.loop, context=context)
 
     def turn(self) -> None:
         """Request and response are over: it is the next request's turn."""
         if self.inbound.held:
-            # In the context of the service, so that the next request sees no variable of this one; and
-            # from the loop, so that a flood of pipelined requests does not keep others waiting.
-            self.service.loop.call_soon(self._proceed, context=self.service.context)
+            # From the loop, so that a flood of pipelined requests does not keep others waiting.
+            self.inbound.scheduled = True
+            self.service.loop.call_soon(self._proceed)
         elif self._eof:
             self.close()
             return
@@ -282,10 +285,12 @@ class Connection(asyncio.Protocol):
             self.turn()
 
     def _leave_exchange(self, mark: str = "") -> None:
-        if self.service.access_log is not None and self.exchange is not None:
-            self.service.access_log.write(self.exchange, self.outbound.response, mark)
+        exchange = self.exchange
+        response = self.outbound.response
         self.exchange = None
         self.outbound.response = None
+        if self.service.access_log is not None and exchange is not None:
+            self.service.access_log.write(self.endpoints, self._request, response, exchange.started_at, mark)
 
     def answer(self, status: HTTPStatus, text: str) -> None:
         """Answer in the application's place, and close."""
@@ -330,12 +335,14 @@ class Connection(asyncio.Protocol):
         if unread and not self._eof and self._transport.can_write_eof():
             inbound.resume()
             self._transport.write_eof()
-            self.wait_for(Stage.CLOSING, LINGER)
+            self.wait_for(Stage.LINGER, LINGER)
         else:
             self._transport.close()
-            # A client need not answer the farewell of TLS (RFC 8446 §6.1), and many do not while idle.
-            said_all = self.endpoints.scheme == "https" and not self._transport.get_write_buffer_size()
-            self.wait_for(Stage.CLOSING, TICK if said_all else self.service.write_wait)
+            if self.endpoints.scheme == "https" and not self._transport.get_write_buffer_size():
+                # A client need not answer the farewell of TLS (RFC 8446 §6.1), and many do not while idle.
+                self.wait_for(Stage.LINGER, TICK)
+            else:
+                self.wait_for(Stage.CLOSING, self.service.write_wait)
 
     def abort(self) -> None:
         """Reset the connection, whatever is left to be written."""
@@ -358,24 +365,8 @@ class Connection(asyncio.Protocol):
 
     def arm(self) -> None:
         """Find whom the connection waits for now, and give them their time."""
-        service = self.service
-        exchange = self.exchange
-        if self.closing:
-            return
-        if self.outbound.paused:
-            self.wait_for(Stage.WRITE, service.write_wait)
-        elif exchange is not None and exchange.response is not None and not exchange.begun:
-            if self.stage is not _HELD:
-                self.hold()
-        elif self.inbound.body is not None and not self.inbound.paused and not self.inbound.continue_due:
-            self.stage = Stage.BODY
-            self.deadline = self.inbound.body_deadline()
-        elif exchange is None:
-            self.wait_for(_IDLE, service.keep_alive_wait)
-        elif not exchange.begun:
-            self.wait_for(_RESPONSE, service.response_wait)
-        else:
-            self.wait_for(Stage.STREAM, NEVER)
+        if not self.closing:
+            arm(self)
 
     def expire(self) -> None:
         """The deadline has passed: end what took too long."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -51,6 +52,7 @@ class Inbound:
         "continue_due",
         "held",
         "paused",
+        "scheduled",
     )
 
     def __init__(self, connection: Connection, service: Service, transport: asyncio.Transport) -> None:
@@ -58,6 +60,7 @@ class Inbound:
         self._service = service
         self._transport = transport
         self.held = b""  # the beginning of a head, or what follows the request in progress
+        self.scheduled = False  # the event loop is about to call `proceed`
         self.paused = False  # the socket is not read
         self._paused_at = 0.0
         self.body: BodyReader | None = None  # while the request's body has not been read to its end
@@ -67,37 +70,35 @@ class Inbound:
 
     def feed(self, data: bytes) -> None:
         """Read what the client has sent, as far as it is its turn; raises RequestRefused."""
-        if self.held:
-            data = self.held + data
-            self.held = b""
+        self.held = self.held + data if self.held else data
         connection = self._connection
-        while data and not connection.closing:
+        while self.held and not connection.closing:
             if self.body is not None:
-                data = self._read_body(self.body, data)
-            elif connection.exchange is not None or connection.outbound.paused:
-                self.held = data
-                if len(data) > HIGH_WATER:
+                self._read_body(self.body)
+            elif connection.exchange is not None or connection.outbound.paused or self.scheduled:
+                if len(self.held) > HIGH_WATER:
                     self.pause()
                 return
-            else:
-                data = self._read_head(data)
+            elif not self._read_head(self.held):
+                return
 
     def proceed(self) -> None:
         """Read on in what was held behind a request; raises RequestRefused."""
+        self.scheduled = False
         self.resume()
         self.feed(b"")
 
-    def _read_head(self, data: bytes) -> bytes:
-        """Begin a request if its head is complete; return what lies behind the head."""
+    def _read_head(self, data: bytes) -> bool:
+        """Begin a request if its head is complete; return whether there may be more to do."""
         service = self._service
         if data[0] == 13 and (empty := _EMPTY_LINES.match(data)):
-            return data[empty.end() :]
+            self.held = data[empty.end() :]
+            return True
         end = data.find(b"\r\n\r\n") + 4
         if end == 3:
             check_partial(data, service.config)
-            self.held = data
             self._connection.head_began()
-            return b""
+            return False
         if end > service.harmless_head_size:
             check_size(data[:end], service.config)
         head = service.parser.parse(data if end == len(data) else data[:end])
@@ -105,17 +106,17 @@ class Inbound:
             raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many header fields")
         if head.content_length or head.chunked:
             self._begin_body(head)
+        self.held = data[end:]
         self._connection.begin(head)
-        rest = data[end:]
-        if rest and self.body is not None:
-            rest = self._read_body(self.body, rest)  # before the application asks for it
+        if self.body is not None and self.held:
+            self._read_body(self.body)  # before the application asks for it
         self._connection.start()
-        return rest
+        return True
 
     def _begin_body(self, head: RequestHead) -> None:
         config = self._service.config
         if head.content_length is None:
-            self.body = ChunkedReader(config.max_body_size, config.max_headers_size)
+            self.body = ChunkedReader(config.max_body_size, config.max_headers_size or sys.maxsize)
         elif 0 < config.max_body_size < head.content_length:
             raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
         else:
@@ -123,9 +124,9 @@ class Inbound:
         self.continue_due = head.expect_continue
         self.restart_clock()
 
-    def _read_body(self, reader: BodyReader, data: bytes) -> bytes:
-        """Pass the application a piece of the body; return what lies behind the body."""
-        content, rest = reader.read(data)
+    def _read_body(self, reader: BodyReader) -> None:
+        """Pass the application a piece of the body; what lies behind the body stays held."""
+        content, self.held = reader.read(self.held)
         self._size += len(content)
         self.continue_due = False
         if reader.complete:
@@ -133,18 +134,15 @@ class Inbound:
         exchange = self._connection.exchange
         if exchange is None:  # answered already: nobody wants the rest
             if reader.complete:
-                self.held = rest
                 self._connection.turn()
-                return b""
-            if self._size > MAX_DISCARD:
+            elif self._size > MAX_DISCARD:
                 self._connection.close()
-            return rest
+            return
         if content or reader.complete:
             waiting = exchange.feed(content, reader.complete)
             if waiting >= HIGH_WATER and not reader.complete:
                 self.pause()
         self._connection.arm()
-        return rest
 
     def want_body(self) -> None:
         """Read on: the application waits for more of the body, or took what there was."""

@@ -24,7 +24,7 @@ LARGE_PIECE: Final = 65536
 class Outbound:
     """What a connection writes, and how far its client has taken it."""
 
-    __slots__ = ("_drained", "_service", "_transport", "_unsent", "paused", "response")
+    __slots__ = ("_drained", "_service", "_transport", "paused", "response", "unsent")
 
     def __init__(self, service: Service, transport: asyncio.Transport) -> None:
         self._service = service
@@ -32,7 +32,7 @@ class Outbound:
         self.response: Response | None = None  # whose head was written, and whose body is not complete
         self.paused = False  # the client reads more slowly than the application writes
         self._drained: Waiters | None = None
-        self._unsent = 0  # what the client had not taken at the last look
+        self.unsent = 0  # what the client had not taken at the last look
 
     def begin(self, response: Response, framing: bytes, persistence: bytes, content: bytes) -> None:
         """Write a head and the first piece of its body, together."""
@@ -79,9 +79,9 @@ class Outbound:
         queued = array("i", [0])
         with contextlib.suppress(OSError):  # some kernels do not tell
             fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
-        before = self._unsent
-        self._unsent = self._transport.get_write_buffer_size() + queued[0]
-        return before - self._unsent
+        before = self.unsent
+        self.unsent = self._transport.get_write_buffer_size() + queued[0]
+        return before - self.unsent
 
     def abort(self) -> None:
         """Reset the connection, because its end alone can mean the end of a response (RFC 9112 §8)."""

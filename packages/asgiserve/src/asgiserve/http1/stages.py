@@ -1,4 +1,4 @@
-"""Whom a connection waits for, and what happens when they have taken too long."""
+"""Whom a connection waits for: one party at a time; and what happens when its deadline has passed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from ..deadlines import NEVER
 from ..errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -26,7 +27,29 @@ class Stage(Enum):
     HELD = auto()  # the application, to pass the first piece of the body, which leaves with the head
     STREAM = auto()  # the application, to go on with its response: for ever
     WRITE = auto()  # the client, to read
-    CLOSING = auto()  # the client, to take the last bytes and close
+    CLOSING = auto()  # the client, to take the last bytes
+    LINGER = auto()  # the client, to notice that nothing more comes, and close
+
+
+def arm(connection: Connection) -> None:
+    """Find whom a connection waits for now, and give them their time."""
+    service = connection.service
+    inbound = connection.inbound
+    exchange = connection.exchange
+    if connection.outbound.paused:
+        connection.wait_for(Stage.WRITE, service.write_wait)
+    elif exchange is not None and exchange.response is not None and not exchange.begun:
+        if connection.stage is not Stage.HELD:
+            connection.hold()
+    elif inbound.body is not None and not inbound.paused and not inbound.continue_due:
+        connection.stage = Stage.BODY
+        connection.deadline = inbound.body_deadline()
+    elif exchange is None:
+        connection.wait_for(Stage.IDLE, service.keep_alive_wait)
+    elif not exchange.begun:
+        connection.wait_for(Stage.RESPONSE, service.response_wait)
+    else:
+        connection.wait_for(Stage.STREAM, NEVER)
 
 
 def _head(connection: Connection) -> None:
@@ -71,9 +94,10 @@ def _write(connection: Connection) -> None:
     connection.abort()
 
 
-def _closing(connection: Connection) -> None:
-    """End a connection whose client does not, unless it still takes what was written."""
-    if connection.outbound.look() > 0:
+def _linger(connection: Connection) -> None:
+    """End a connection whose client does not; unless it has not taken all of the last response yet."""
+    connection.outbound.look()
+    if connection.outbound.unsent:
         connection.wait_for(Stage.CLOSING, connection.service.write_wait)
     else:
         connection.abort()
@@ -91,5 +115,6 @@ EXPIRE: Final[dict[Stage, Callable[[Connection], None]]] = {
     Stage.RESPONSE: _response,
     Stage.HELD: _held,
     Stage.WRITE: _write,
-    Stage.CLOSING: _closing,
+    Stage.CLOSING: _write,
+    Stage.LINGER: _linger,
 }
