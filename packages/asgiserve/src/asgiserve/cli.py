@@ -11,9 +11,16 @@ import click
 from ._version import __version__
 from .config import About, Config, about, choices, plain_type
 from .errors import AsgiserveError
-from .process import report, run_config
+from .process import exit_soon, report, run_config
 
-_PARAMETER_TYPES: Final[dict[type, Any]] = {int: int, float: float, str: str, tuple: str}
+
+class Lines(click.types.StringParamType):
+    """A text that may be given several times; in a variable, one a line."""
+
+    envvar_list_splitter = "\n"
+
+
+_PARAMETER_TYPES: Final[dict[type, Any]] = {int: int, float: float, str: str, tuple: Lines()}
 
 
 class GroupedCommand(click.Command):
@@ -41,7 +48,8 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
     kind = plain_type(hint)
     text = f"{about_it.help} [{about_it.unit}]" if about_it.unit else about_it.help
     names = [field.name, flag, *about_it.aliases]
-    shared: dict[str, Any] = {"default": field.default, "help": text, "show_envvar": False}
+    variables = dict.fromkeys("ASGISERVE_" + name.strip("-").replace("-", "_").upper() for name in names[:2])
+    shared: dict[str, Any] = {"default": field.default, "help": text, "envvar": list(variables)}
     if kind is bool:
         names[1] = f"{flag}/--no-{flag.removeprefix('--')}"
         return click.Option(names, **shared, show_default=True)
@@ -65,6 +73,7 @@ def _serve(**settings: Any) -> None:
         code = run_config(Config(**settings))
     except AsgiserveError as error:
         code = report(error)
+    exit_soon(code)
     click.get_current_context().exit(code)
 
 

@@ -55,6 +55,10 @@ class Wire(Protocol):
         """Wait until the client has read enough, or has left."""
         ...
 
+    def verify(self) -> None:
+        """Find out whether a client that sends no more has left; call `leave` if it has."""
+        ...
+
     def ended(self, exchange: Exchange, failed: bool) -> None:
         """The application has returned, or raised."""
         ...
@@ -108,10 +112,8 @@ class Exchange:
                 if not self._body_complete:
                     self._wire.want_body()
                 return {"type": "http.request", "body": body, "more_body": not self._body_complete}
-            if self._half_closed:
-                # Nothing more will come. A client that has only closed its sending half can not be told
-                # from one that has left; an application that asks is told the latter.
-                self.gone = True
+            if self._half_closed and not self.gone:
+                self._wire.verify()
             if self.gone:
                 break
             if not self._body_complete:
@@ -179,10 +181,7 @@ class Exchange:
         return len(self._body)
 
     def half_close(self, waits: bool) -> None:
-        """The client will send no more; if it still waits for something, it gets it.
-
-        Unless the application asks whether it has left: see `receive`.
-        """
+        """The client will send no more; it is still answered, if it `waits` for anything."""
         self._half_closed = True
         self.gone = not waits
         self._wake()

@@ -7,15 +7,22 @@ application's name are wrong; 3 if the application failed to start.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import logging
+import multiprocessing
+import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, Final
 
 from .config import Config
 from .errors import AsgiserveError, ConfigError
+from .loading import load_application
 from .logs import configure_logging
 from .server import CANCEL_GRACE, Server
 from .supervisor import Supervisor
@@ -46,10 +53,14 @@ def run_config(config: Config) -> int:
 
 
 def run_worker(config: Config, sockets: list[socket.socket]) -> None:
-    """Serve in a worker process; its parent alone hears the terminal's Ctrl-C."""
+    """Serve in a worker process; its parent alone hears the terminal's Ctrl-C, and when it dies, so do we."""
     configure_logging(config.log_level)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.exit(run_process(config, sockets, signals=(signal.SIGTERM,)))
+    # A handler, unlike SIG_IGN, is not passed on to the programs that the application starts.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    code = run_process(config, sockets, signals=(signal.SIGTERM,))
+    exit_soon(code)
+    sys.exit(code)
 
 
 def run_process(
@@ -60,11 +71,11 @@ def run_process(
     """Serve in an event loop of its own until one of `signals` comes; returns the exit code."""
 
     async def serve() -> None:
-        server = Server(config)
-        loop = asyncio.get_running_loop()
-        for number in signals:
-            loop.add_signal_handler(number, server.stop)
-        await server.serve(sockets)
+        # Before signals are handled, so that Ctrl-C interrupts an import that takes long.
+        app = load_application(config.app, factory=config.factory, app_dir=config.app_dir)
+        server = Server(dataclasses.replace(config, app=app, factory=False, workers=1, reload=False))
+        with stopped_by(signals, server):
+            await server.serve(sockets)
 
     try:
         loop = loop_factory(config.loop)()
@@ -74,7 +85,52 @@ def run_process(
             close_loop(loop)
     except AsgiserveError as error:
         return report(error)
+    except KeyboardInterrupt:
+        pass
     return 0
+
+
+@contextlib.contextmanager
+def stopped_by(signals: tuple[signal.Signals, ...], server: Server) -> Iterator[None]:
+    """Stop `server` at one of `signals`, or when the parent of this worker dies."""
+    loop = asyncio.get_running_loop()
+    came = 0
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came += 1
+        if came > 1 and not server.stopping:
+            raise KeyboardInterrupt  # the loop is blocked, and will not call anything
+        loop.call_soon_threadsafe(server.stop)
+
+    def on_orphaned(sentinel: int) -> None:
+        loop.remove_reader(sentinel)
+        logger.error("the parent process has died: stopping")
+        server.stop()
+
+    # Not loop.add_signal_handler: its handlers wait for the loop.
+    before = {number: signal.signal(number, on_signal) for number in signals}
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        loop.add_reader(parent.sentinel, on_orphaned, parent.sentinel)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def exit_soon(code: int) -> None:
+    """End the process even if a thread of the application does not; Python would wait for it for ever."""
+
+    def exit_now() -> None:
+        names = [thread.name for thread in threading.enumerate() if not thread.daemon]
+        logger.error("these threads do not end, and are given up: %s", ", ".join(names))
+        os._exit(code)
+
+    timer = threading.Timer(CANCEL_GRACE, exit_now)
+    timer.daemon = True
+    timer.start()
 
 
 def close_loop(loop: asyncio.AbstractEventLoop) -> None:

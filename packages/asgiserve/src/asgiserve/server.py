@@ -3,7 +3,7 @@
 Shutdown has phases. The server stops accepting and closes idle connections; requests in progress are
 answered with ``Connection: close``; when a fifth of the window is left, applications still running are told
 that their clients have left; at its end they are cancelled and their connections cut. The lifespan's
-shutdown always runs. A second call of `stop` skips to the end.
+shutdown always runs. A second call of `stop` skips to the cut, a third one cuts the lifespan's shutdown.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import contextlib
 import logging
 import socket
 import ssl
+import sys
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Final
@@ -46,14 +47,25 @@ class Server:
         self.started = asyncio.Event()  # set when it listens
         self._stop_asked = asyncio.Event()
         self._stop_now = asyncio.Event()
+        self._give_up = asyncio.Event()
         self._changed = asyncio.Event()
 
     def stop(self) -> None:
-        """Drain and end; the second call ends at once. To be called in the server's loop."""
+        """Drain and end; a second call cuts what is in progress, a third one also the lifespan's shutdown.
+
+        To be called in the server's loop.
+        """
+        if self._stop_now.is_set():
+            self._give_up.set()
         if self._stop_asked.is_set():
             self._stop_now.set()
         self._stop_asked.set()
         self._changed.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop_asked.is_set()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until `stop` is called, on `sockets` or on those that the settings name.
@@ -72,7 +84,7 @@ class Server:
                 if not self._stop_asked.is_set():
                     await self._serve(Service(app, config, lifespan.state), sockets, tls)
             finally:
-                await _unless(self._stop_now, lifespan.shutdown(config.shutdown_timeout))
+                await _unless(self._give_up, lifespan.shutdown(config.shutdown_timeout))
 
     async def _serve(
         self, service: Service, sockets: list[socket.socket], tls: ssl.SSLContext | None
@@ -106,6 +118,12 @@ class Server:
         loop = asyncio.get_running_loop()
         factory = partial(Connection, service)
         settings: dict[str, Any] = {"sock": sock, "backlog": self.config.backlog, "ssl": tls}
+        if (
+            sock.family == socket.AF_UNIX
+            and sys.version_info >= (3, 13)
+            and isinstance(loop, asyncio.BaseEventLoop)
+        ):
+            settings["cleanup_socket"] = False  # whoever bound it removes it: other workers listen there too
         if tls is not None:
             settings["ssl_handshake_timeout"] = self.config.request_timeout or NO_TIMEOUT
             settings["ssl_shutdown_timeout"] = NO_TIMEOUT  # a connection has a deadline for it
@@ -120,7 +138,7 @@ class Server:
         service.drain()
         if service.exchanges:
             logger.info(
-                "waiting for %d requests in progress, at most %g s; a second signal stops at once",
+                "requests in progress: %d; waiting at most %g s for them; a second signal stops at once",
                 len(service.exchanges),
                 window,
             )
@@ -128,7 +146,7 @@ class Server:
         service.dismiss()
         await self._wait_idle(service, window * (1 - DISMISS_AT))
         if service.exchanges:
-            logger.warning("cancelling %d requests that did not end", len(service.exchanges))
+            logger.warning("requests that did not end, and are cancelled: %d", len(service.exchanges))
 
     async def _wait_idle(self, service: Service, timeout: float, *, even_if_forced: bool = False) -> None:
         """Wait until nothing is in progress, for `timeout` seconds (0: for ever) or the second `stop`."""

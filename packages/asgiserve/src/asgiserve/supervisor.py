@@ -79,7 +79,12 @@ class Supervisor:
         worker = self._context.Process(
             target=self._work, args=(self._config, self._sockets), name="asgiserve"
         )
-        worker.start()
+        # The terminal's Ctrl-C is ours to hear: a worker starts with it blocked.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            worker.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         logger.info("worker %d started", worker.pid)
         return worker
 

@@ -30,6 +30,13 @@ logger: Final = logging.getLogger("asgiserve.error")
 #: once would make the kernel answer such input with a reset, which can destroy the response on its way.
 LINGER: Final = 2.0
 
+#: Seconds until the reset of a client that has left may have come, and between later looks for it.
+FIRST_PROBE: Final = 0.1
+NEXT_PROBE: Final = 1.0
+
+#: Seconds in which something must be written to such a client to find out; it counts as left otherwise.
+QUIET: Final = 2.0
+
 if sys.version_info >= (3, 12):
     #: Runs the application up to its first wait at once, without a turn of the loop (0.4 µs less).
     new_task = partial(asyncio.Task, eager_start=True)
@@ -50,7 +57,10 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_eof",
+        "_eof_size",
         "_keep_alive",
+        "_probe",
+        "_probed",
         "_request",
         "_transport",
         "check",
@@ -75,6 +85,9 @@ class Connection(asyncio.Protocol):
         self.stage = Stage.HEAD
         self.deadline = NEVER
         self._eof = False  # the client has closed its sending half
+        self._eof_size = 0  # ... when so much of the body of its response had been written
+        self._probe: asyncio.TimerHandle | None = None  # finds out whether it has left; see `verify`
+        self._probed = False  # something was written for that purpose
         self.closing = False  # nothing more is read or answered
         # The request in progress
         self._request = _NO_REQUEST
@@ -113,6 +126,7 @@ class Connection(asyncio.Protocol):
             self.refuse(RequestRefused(HTTPStatus.BAD_REQUEST, "the request body ended early"))
         else:
             response = self.outbound.response
+            self._eof_size = response.size if response is not None else 0
             self.exchange.half_close(waits=response is None or not response.silent)
         return True
 
@@ -120,6 +134,9 @@ class Connection(asyncio.Protocol):
         """Tell the application, and strike the connection off the books."""
         self.closing = True
         self.deadline = NEVER
+        if self._probe is not None:
+            self._probe.cancel()
+        del self.inbound  # which refers back to us: without the cycle, both are freed at once
         if self.exchange is not None:
             self.exchange.leave()
             self._leave_exchange("the client left")
@@ -161,6 +178,9 @@ class Connection(asyncio.Protocol):
         self._keep_alive = head.keep_alive
         bodiless = self.inbound.body is None
         self.exchange = exchange = Exchange(self, http_scope(head, self.endpoints, service), bodiless)
+        if self._eof:
+            self._eof_size = 0
+            exchange.half_close(waits=True)
         if bodiless:
             self.wait_for(_RESPONSE, service.response_wait)
         else:
@@ -202,7 +222,7 @@ class Connection(asyncio.Protocol):
 
     def want_body(self) -> None:
         """Read on: the application waits for more of the request body, or took what there was."""
-        if self.inbound.body is not None and not self.closing:
+        if not self.closing and self.inbound.body is not None:
             self.inbound.want_body()
 
     def hold(self) -> None:
@@ -245,6 +265,29 @@ class Connection(asyncio.Protocol):
     async def drain(self) -> None:
         """Wait until the client has read enough, or has left."""
         await self.outbound.drain()
+
+    def verify(self) -> None:
+        """Find out whether a client that sends no more has left, because the application asks for it.
+
+        One that has only closed its sending half looks the same until something is written to it: an
+        interim response, if the final one has not begun; or else what the application sends next.
+        """
+        if self._probe is None and self.exchange is not None:
+            self._probed = not self.exchange.begun and self._request.http_version == "1.1"
+            if self._probed:
+                self.outbound.probe()
+            delay = FIRST_PROBE if self._probed else QUIET
+            self._probe = self.service.loop.call_later(delay, self._look_for_reset)
+
+    def _look_for_reset(self) -> None:
+        response = self.outbound.response
+        written = self._probed or (response is not None and response.size > self._eof_size)
+        if self.outbound.is_reset():
+            self.abort()
+        elif self.exchange is not None and not written:
+            self.exchange.leave()
+        else:
+            self._probe = self.service.loop.call_later(NEXT_PROBE, self._look_for_reset)
 
     def ended(self, exchange: Exchange, failed: bool) -> None:
         """The application has returned, or raised: make up for an answer that it did not give."""
@@ -353,7 +396,8 @@ class Connection(asyncio.Protocol):
         """The server drains: close now if nothing is in progress, and else after the response."""
         if self.exchange is not None:
             self._keep_alive = False
-        elif self.inbound.body is not None or not self.inbound.held:
+        elif not self.inbound.scheduled and not self.outbound.paused:
+            self.inbound.held = b""  # half a head is no request yet
             self.close()
 
     # Deadlines

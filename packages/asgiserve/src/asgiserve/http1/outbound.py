@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import select
 import socket
 import struct
 import termios
@@ -77,11 +78,29 @@ class Outbound:
         which may hold megabytes, is free again; and that takes a slow client minutes.
         """
         queued = array("i", [0])
+        sock = self._transport.get_extra_info("socket")
         with contextlib.suppress(OSError):  # some kernels do not tell
-            fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+            if sock is not None and sock.fileno() >= 0:
+                fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, queued)
         before = self.unsent
         self.unsent = self._transport.get_write_buffer_size() + queued[0]
         return before - self.unsent
+
+    def probe(self) -> None:
+        """Write something that a client which has left answers with a reset.
+
+        A client has to expect interim responses at any time before the final one (RFC 9110 §15.2).
+        """
+        self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def is_reset(self) -> bool:
+        """Whether the connection is over in both directions, which a loop that does not read is not told."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(sock.fileno(), 0)
+        return bool(poll.poll(0))
 
     def abort(self) -> None:
         """Reset the connection, because its end alone can mean the end of a response (RFC 9112 §8)."""
