@@ -138,15 +138,15 @@ class Server:
         service.drain()
         if service.exchanges:
             logger.info(
-                "requests in progress: %d; waiting at most %g s for them; a second signal stops at once",
-                len(service.exchanges),
+                "waiting for %s in progress, at most %g s; a second signal stops at once",
+                _requests(service),
                 window,
             )
         await self._wait_idle(service, window * DISMISS_AT)
         service.dismiss()
         await self._wait_idle(service, window * (1 - DISMISS_AT))
         if service.exchanges:
-            logger.warning("requests that did not end, and are cancelled: %d", len(service.exchanges))
+            logger.warning("cancelling %s that did not end", _requests(service))
 
     async def _wait_idle(self, service: Service, timeout: float, *, even_if_forced: bool = False) -> None:
         """Wait until nothing is in progress, for `timeout` seconds (0: for ever) or the second `stop`."""
@@ -155,6 +155,11 @@ class Server:
                 while service.busy and (even_if_forced or not self._stop_now.is_set()):
                     self._changed.clear()
                     await self._changed.wait()
+
+
+def _requests(service: Service) -> str:
+    count = len(service.exchanges)
+    return "1 request" if count == 1 else f"{count} requests"
 
 
 async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -80,6 +80,8 @@ class Service:
         self.exchanges.discard(exchange)
         if self.on_change is not None:
             self.on_change()
+        if self.draining and not self.exchanges:
+            self.drain()  # those who had sent half a head could have gone on until now
 
     @property
     def busy(self) -> bool:

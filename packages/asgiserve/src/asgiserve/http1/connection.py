@@ -396,8 +396,8 @@ class Connection(asyncio.Protocol):
         """The server drains: close now if nothing is in progress, and else after the response."""
         if self.exchange is not None:
             self._keep_alive = False
-        elif not self.inbound.scheduled and not self.outbound.paused:
-            self.inbound.held = b""  # half a head is no request yet
+        elif not self.inbound.held or not (self.service.exchanges or self.outbound.paused):
+            self.inbound.held = b""  # half a head, which is no request yet, and holds nobody up
             self.close()
 
     # Deadlines
