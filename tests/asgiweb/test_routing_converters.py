@@ -46,6 +46,8 @@ def test_text_is_converted(name: str, text: str, value: object) -> None:
             ("float", text)
             for text in ("", ".", "1.", ".5", "-", "1e5", "nan", "inf", "+1", "1_0.0", "1.2.3")
         ),
+        ("float", "9" * 400),
+        ("float", "-" + "9" * 400 + ".0"),
         *(
             ("uuid", text)
             for text in ("", "x", ID.replace("-", ""), "{" + ID + "}", f"urn:uuid:{ID}", ID + "0")

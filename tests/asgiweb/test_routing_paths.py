@@ -53,11 +53,29 @@ def test_without_a_raw_path_the_decoded_one_counts() -> None:
     assert segments_of(scope) == ["", "a", "b"]
 
 
-def test_the_prefix_is_taken_off_encoded_paths_too() -> None:
-    scope = http_scope("/api/v 1/a/b", raw_path=b"/api/v%201/a%2Fb", root_path="/api/v 1")
+@pytest.mark.parametrize(
+    ("path", "raw_path"),
+    [
+        # raw_path as the client sent it, through a proxy that has taken the prefix off; or with the prefix;
+        # or no prefix in the path, because the server has taken it off, and in raw_path one or none.
+        ("/api/v 1/a/b", b"/a%2Fb"),
+        ("/api/v 1/a/b", b"/api/v%201/a%2Fb"),
+        ("/a/b", b"/a%2Fb"),
+        ("/a/b", b"/api/v%201/a%2Fb"),
+    ],
+)
+def test_servers_may_leave_the_prefix_out_of_the_path_or_the_raw_path(path: str, raw_path: bytes) -> None:
+    scope = http_scope(path, raw_path=raw_path, root_path="/api/v 1")
     assert segments_of(scope) == ["", "a/b"]
 
 
-def test_an_encoded_path_outside_of_the_prefix_is_left_as_it_is() -> None:
-    scope = http_scope("/a/b", raw_path=b"/a%2Fb", root_path="/api")
-    assert segments_of(scope) == ["", "a/b"]
+@pytest.mark.parametrize("raw_path", [b"/api/a%2Fb", b"/api/api/a%2Fb"])
+def test_what_looks_like_the_prefix_may_be_below_it(raw_path: bytes) -> None:
+    scope = http_scope("/api/api/a/b", raw_path=raw_path, root_path="/api")
+    assert segments_of(scope) == ["", "api", "a/b"]
+
+
+@pytest.mark.parametrize("root_path", ["", "/api", "/other"])
+def test_a_path_that_was_rewritten_counts_more_than_the_raw_one(root_path: str) -> None:
+    scope = http_scope(f"{root_path}/new/b", raw_path=b"/other/a%2Fb", root_path=root_path)
+    assert segments_of(scope) == ["", "new", "b"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -37,7 +38,10 @@ def _parse_int(text: str) -> int:
 def _parse_float(text: str) -> float:
     whole, point, fraction = text.removeprefix("-").partition(".")
     if whole.isdecimal() and (fraction.isdecimal() or not point) and text.isascii():
-        return float(text)
+        value = float(text)
+        # Some 310 digits are beyond the largest float.
+        if isfinite(value):
+            return value
     raise ValueError(text)
 
 

@@ -31,14 +31,18 @@ def split_raw(raw_path: bytes) -> list[str]:
 
 
 def segments_of(scope: Scope) -> list[str]:
-    """Return the segments that a route has to match; the first is empty, before the leading slash."""
+    """Return the segments that a route has to match; the first is empty, before the leading slash.
+
+    ``path`` says which path that is, on every server; ``raw_path`` only where its segments end.
+    """
+    root_path: str = scope.get("root_path", "").rstrip("/")
+    path = path_below_root(scope["path"], root_path)
     raw_path: bytes | None = scope.get("raw_path")
-    root_path: str = scope.get("root_path", "")
-    if raw_path is None or b"%2f" not in raw_path.lower():
-        return path_below_root(scope["path"], root_path).split("/")
-    segments = split_raw(raw_path)
-    prefix = root_path.rstrip("/").split("/")
-    if root_path and segments[: len(prefix)] == prefix:
-        segments = segments[len(prefix) - 1 :]
-        segments[0] = ""
-    return segments
+    if raw_path is not None and b"%2f" in raw_path.lower():
+        segments = split_raw(raw_path)
+        below_root = ["", *segments[root_path.count("/") + 1 :]]
+        # Some servers have the prefix in raw_path, others have there what the client has sent.
+        for candidate in (segments, below_root):
+            if "/".join(candidate) == path:
+                return candidate
+    return path.split("/")
