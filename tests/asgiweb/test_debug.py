@@ -116,6 +116,13 @@ async def test_an_exception_that_cannot_be_shown_does_not_break_the_page() -> No
     assert "Unprintable" in page.text
 
 
+async def test_text_that_is_no_unicode_is_shown_escaped() -> None:
+    exchange, page = await page_of(ValueError("no file caf\udce9"), "/\udce9")
+    assert exchange.status == 500
+    assert r"no file caf\udce9" in page.text
+    assert r"ValueError at GET /\udce9" in page.text
+
+
 async def test_source_that_is_gone_does_not_break_the_page() -> None:
     code = compile("def gone():\n    raise KeyError('x')\n", "gone.py", "exec")
     namespace: dict[str, Any] = {}

@@ -197,6 +197,22 @@ class TestFaultsOfHandlers:
         assert (await Exchange().run(app)).status == 500
         assert "forgetful returned NoneType, not a Response" in caplog.text
 
+    async def test_an_exception_that_fails_to_answer_is_a_fault(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Unanswerable(HTTPNotFound):
+            def response(self) -> Response:
+                raise ValueError("second")
+
+        async def failing_too(request: Request, error: Exception) -> Response:
+            raise Unanswerable
+
+        for handlers in ({}, {404: failing_too}):
+            caplog.clear()
+            exchange = await Exchange().run(failing(Unanswerable(), error_handlers=handlers))
+            assert (exchange.status, exchange.body) == (500, b"Internal Server Error")
+            assert caplog.text.count("ValueError: second") == 1
+
     async def test_a_client_that_leaves_meanwhile_is_no_fault(self, caplog: pytest.LogCaptureFixture) -> None:
         async def reading(request: Request, error: Exception) -> Response:
             return Response(await request.body())

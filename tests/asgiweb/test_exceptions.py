@@ -59,6 +59,10 @@ def test_without_a_detail_the_answer_is_the_title() -> None:
     assert HTTPNotFound().detail == "Not Found"
 
 
+def test_a_detail_that_is_no_unicode_is_escaped() -> None:
+    assert HTTPNotFound("no file caf\udce9").response().body == rb"no file caf\udce9"
+
+
 def test_headers_go_into_the_answer() -> None:
     error = HTTPUnauthorized(headers={"WWW-Authenticate": "Basic"})
     assert error.response().headers["www-authenticate"] == "Basic"

@@ -36,7 +36,9 @@ def debug_response(request: Request[Any], error: Exception) -> Response:
     )
     # Even what is not escaped by mistake cannot run.
     headers = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
-    return html_response(page, 500, headers=headers)
+    # Messages and paths may hold what is no Unicode, such as names of files (os.fsdecode).
+    text = page.encode(errors="backslashreplace").decode()
+    return html_response(text, 500, headers=headers)
 
 
 def _exception(summary: traceback.TracebackException) -> str:

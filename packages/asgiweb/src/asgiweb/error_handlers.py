@@ -47,13 +47,13 @@ class ErrorHandlers:
         if isinstance(error, ClientDisconnected):
             raise error
         handler = self._find(error)
-        if handler is None and not isinstance(error, HTTPException):
-            self._log(request, error)
-            if self._debug:
-                return debug_response(request, error)
+        if handler is None and not isinstance(error, HTTPException) and not self._debug:
             handler = self._by_status.get(500)
+            # last_resort() logs what it answers itself.
+            if handler is not None:
+                self._log(request, error)
         if handler is None:
-            return self._plain(error)
+            return self.last_resort(request, error)
         try:
             response = await handler(request, error)
             if not isinstance(response, Response):
@@ -63,14 +63,18 @@ class ErrorHandlers:
         return response
 
     def last_resort(self, request: Request[Any], error: Exception) -> Response:
-        """Answer what went wrong in an error handler or in the rendering of a response."""
+        """Answer what no error handler does, such as what goes wrong in one, or while a head is rendered."""
         if isinstance(error, ClientDisconnected):
             raise error
-        if not isinstance(error, HTTPException):
-            self._log(request, error)
-            if self._debug:
-                return debug_response(request, error)
-        return self._plain(error)
+        if isinstance(error, HTTPException):
+            try:
+                return error.response()
+            except Exception as second:
+                error = second
+        self._log(request, error)
+        if self._debug:
+            return debug_response(request, error)
+        return HTTPInternalServerError().response()
 
     def _find(self, error: Exception) -> AnyErrorHandler | None:
         if isinstance(error, HTTPException) and error.status in self._by_status:
@@ -79,10 +83,6 @@ class ErrorHandlers:
             if kind in self._by_class:
                 return self._by_class[kind]
         return None
-
-    def _plain(self, error: Exception) -> Response:
-        answer = error if isinstance(error, HTTPException) else HTTPInternalServerError()
-        return answer.response()
 
     def _log(self, request: Request[Any], error: Exception) -> None:
         logger.error("%s %r failed", request.method, request.path, exc_info=error)

@@ -46,7 +46,9 @@ class HTTPException(Exception):
 
     def response(self) -> Response:
         """Make the answer: plain text, which no browser takes for a page."""
-        return Response(self.detail, self.status, headers=self.headers)
+        # The detail may hold what is no Unicode, such as the name of a file (os.fsdecode).
+        text = self.detail.encode(errors="backslashreplace").decode()
+        return Response(text, self.status, headers=self.headers)
 
 
 class HTTPRedirection(HTTPException):
