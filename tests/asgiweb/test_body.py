@@ -90,6 +90,14 @@ async def test_a_body_that_grows_above_the_limit_is_refused_when_it_does() -> No
     assert exchange.received == 2
 
 
+@pytest.mark.parametrize("content_length", ["12", None])
+async def test_a_body_above_the_limit_is_refused_again_to_who_asks_again(content_length: str | None) -> None:
+    body = reader(Exchange(body=[b"x" * 6, b"x" * 6]), 10, content_length)
+    for _ in range(2):
+        with pytest.raises(HTTPContentTooLarge):
+            await body.read()
+
+
 async def test_a_stream_is_limited_too() -> None:
     pieces: list[bytes] = []
     with pytest.raises(HTTPContentTooLarge):

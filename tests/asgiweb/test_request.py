@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from asgiweb import (
     Response,
     UrlError,
 )
+from asgiweb.headers import CHARSETS
 from tests.asgiweb.exchange import Exchange, http_scope
 
 
@@ -138,6 +141,11 @@ class TestUrl:
     def test_a_raw_path_with_a_query_is_cut(self) -> None:
         assert str(request_of(raw_path=b"/?a=b", query_string=b"a=b").url) == "http://test/?a=b"
 
+    @pytest.mark.parametrize("raw_path", [b"/a%2Fb", b"/v%201/a%2Fb"])
+    def test_it_has_the_prefix_of_the_mount_whether_the_raw_path_has_it_or_not(self, raw_path: bytes) -> None:
+        request = request_of(root_path="/v 1", path="/v 1/a/b", raw_path=raw_path)
+        assert str(request.url) == "http://test/v%201/a%2Fb"
+
     @pytest.mark.parametrize(
         ("server", "expected"),
         [
@@ -217,12 +225,27 @@ class TestBody:
         request = with_headers(("content-type", "text/plain; charset=latin-1"), body=b"caf\xe9")
         assert await request.text() == "caf\xe9"
 
+    @pytest.mark.parametrize("charset", sorted(CHARSETS))
+    async def test_every_charset_that_is_accepted_is_known_and_quick(self, charset: str) -> None:
+        request = with_headers(("content-type", f"text/plain; charset={charset.upper()}"))
+        assert await request.text() == ""
+        for body in (b"a" * 999_999, b"a" * 500_000 + b"-" + b"b" * 499_998, b"\x1b$B" * 333_333):
+            start = time.process_time()
+            with contextlib.suppress(ValueError):
+                body.decode(charset)
+            assert time.process_time() - start < 0.5
+
     @pytest.mark.parametrize(
         ("charset", "kind"),
         [
             ("utf-8", HTTPBadRequest),
             ("klingon", HTTPUnsupportedMediaType),
             ("base64", HTTPUnsupportedMediaType),
+            # Codecs of Python that take quadratic time, or are no charset: the client has no choice of these.
+            ("punycode", HTTPUnsupportedMediaType),
+            ("idna", HTTPUnsupportedMediaType),
+            ("unicode_escape", HTTPUnsupportedMediaType),
+            ("utf-7", HTTPUnsupportedMediaType),
         ],
     )
     async def test_text_that_is_none(self, charset: str, kind: type[HTTPException]) -> None:

@@ -18,7 +18,7 @@ class BodyReader:
     as if it were the whole.
     """
 
-    __slots__ = ("_body", "_complete", "_declared", "_limit", "_receive", "_started")
+    __slots__ = ("_body", "_complete", "_declared", "_limit", "_receive", "_size", "_started")
 
     def __init__(self, receive: Receive, limit: int, content_length: str | None, *, chunked: bool) -> None:
         self._receive = receive
@@ -26,6 +26,7 @@ class BodyReader:
         self._declared = _parse_length(content_length)
         self._body: bytes | None = None
         self._started = False
+        self._size = 0
         # Nobody has to read a body that is not there: then the next message can only be the disconnect.
         self._complete = not self._declared and not chunked
 
@@ -42,11 +43,10 @@ class BodyReader:
         if self._body is not None:
             yield self._body
             return
+        self._check(max(self._declared, self._size))
         if self._started:
             raise BodyConsumed("the body was streamed already: read it with request.body() to have it twice")
         self._started = True
-        self._check(self._declared)
-        size = 0
         more = True
         while more:
             message = await self._receive()
@@ -56,8 +56,8 @@ class BodyReader:
             more = message.get("more_body", False)
             self._complete = not more
             if piece:
-                size += len(piece)
-                self._check(size)
+                self._size += len(piece)
+                self._check(self._size)
                 yield piece
 
     def _check(self, size: int) -> None:

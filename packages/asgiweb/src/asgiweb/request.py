@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, unquote
 
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
@@ -18,7 +18,7 @@ from .asgi import Message, Receive, Scope
 from .body import BodyReader
 from .cookies import parse_cookies
 from .exceptions import HTTPBadRequest, HTTPUnsupportedMediaType
-from .headers import charset, media_type
+from .headers import CHARSETS, charset, media_type
 from .typevars import State
 
 if TYPE_CHECKING:
@@ -160,13 +160,16 @@ class Request(Generic[State]):
         return await self._reader().read()
 
     async def text(self) -> str:
-        """Read the body as text, in the charset it names or UTF-8. HTTPBadRequest if it is not that."""
+        """Read the body as text, in the charset it names or UTF-8. HTTPBadRequest if it is not that.
+
+        HTTPUnsupportedMediaType for charsets that are not in common use.
+        """
         encoding = charset(self.headers.get("content-type", ""))
+        if encoding.lower() not in CHARSETS:
+            raise HTTPUnsupportedMediaType(f"the charset {encoding!r} is not known here")
         body = await self.body()
         try:
             return body.decode(encoding)
-        except LookupError:
-            raise HTTPUnsupportedMediaType(f"the charset {encoding!r} is not known here") from None
         except ValueError:
             raise HTTPBadRequest(f"the body is not text in {encoding!r}") from None
 
@@ -202,13 +205,24 @@ class Request(Generic[State]):
         return await self._reader().receive_disconnect()
 
 
+def _quoted_path(scope: Scope) -> str:
+    """Return the path as it was quoted, with the prefix of the mount, which not every server puts there."""
+    raw_path = scope.get("raw_path")
+    if raw_path is None:
+        return quote(scope["path"])
+    path: str = raw_path.partition(b"?")[0].decode("latin-1")
+    root_path = scope.get("root_path", "").rstrip("/")
+    if root_path and root_path + unquote(path) == scope["path"]:
+        return quote(root_path) + path
+    return path
+
+
 def _build_url(scope: Scope, host: str | None) -> URL:
     if host is None:
         server = scope.get("server")
         # A UNIX socket has a path and no port: no client could ask for it by this name.
         host = f"{server[0]}:{server[1]}" if server is not None and server[1] is not None else "localhost"
-    raw_path = scope.get("raw_path")
-    path = quote(scope["path"]) if raw_path is None else raw_path.partition(b"?")[0].decode("latin-1")
+    path = _quoted_path(scope)
     query = scope.get("query_string", b"").decode("latin-1")
     scheme = scope.get("scheme", "http")
     match = _HOST.fullmatch(host)
