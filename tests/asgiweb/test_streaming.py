@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from contextvars import ContextVar
+from typing import Any
 
 import pytest
 
-from asgiweb import ClientDisconnected, Response
+from asgiweb import (
+    Application,
+    ClientDisconnected,
+    Handler,
+    HeaderError,
+    HTTPNotFound,
+    Middleware,
+    Request,
+    Response,
+)
 from asgiweb.asgi import Message
 from asgiweb.streaming import UntilDisconnect
 from tests.asgiweb.exchange import Exchange
@@ -212,3 +222,172 @@ async def test_a_block_that_survives_the_cancellation_goes_on() -> None:
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
+
+
+class Pieces:
+    """An iterator that says how often it was closed."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.closings = 0
+        self._pieces = iter(pieces)
+
+    def __aiter__(self) -> Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)
+        self.closings += 1
+
+
+class TestDiscarded:
+    """A stream that is not sent, or only through another one, is closed when the request has its answer."""
+
+    async def answer(self, response: Response, *middlewares: Middleware[Any]) -> Exchange:
+        app = Application(middlewares=middlewares)
+
+        @app.get("/")
+        async def handler(request: Request) -> Response:
+            return response
+
+        return await Exchange().run(app)
+
+    async def test_a_head_that_is_refused(self) -> None:
+        pieces = Pieces()
+        exchange = await self.answer(Response(pieces, headers={"x": "a\nb"}))
+        assert (exchange.status, pieces.closings) == (500, 1)
+
+    async def test_a_head_that_is_refused_without_an_application(self) -> None:
+        pieces = Pieces()
+        with pytest.raises(HeaderError):
+            await Exchange().run(Response(pieces, headers={"x": "a\nb"}))
+        assert pieces.closings == 1
+
+    async def test_the_head_of_the_answer_to_a_fault_that_is_refused(self) -> None:
+        pieces = Pieces()
+        app = Application()
+
+        @app.error_handler(404)
+        async def nothing(request: Request, error: HTTPNotFound) -> Response:
+            return Response(pieces, headers={"x": "a\nb"})
+
+        assert ((await Exchange().run(app)).status, pieces.closings) == (500, 1)
+
+    async def test_a_middleware_that_raises(self) -> None:
+        async def raising(request: Request, handler: Handler) -> Response:
+            await handler(request)
+            raise HTTPNotFound
+
+        pieces = Pieces()
+        assert (await self.answer(Response(pieces), raising)).status == 404
+        assert pieces.closings == 1
+
+    async def test_a_middleware_that_answers_something_else(self) -> None:
+        async def passing(request: Request, handler: Handler) -> Response:
+            return await handler(request)
+
+        async def replacing(request: Request, handler: Handler) -> Response:
+            await handler(request)
+            return Response("instead")
+
+        for middlewares in ([replacing], [passing, replacing], [replacing, passing]):
+            pieces = Pieces()
+            assert (await self.answer(Response(pieces), *middlewares)).body == b"instead"
+            assert pieces.closings == 1
+
+    async def test_a_middleware_that_asks_again(self) -> None:
+        async def again(request: Request, handler: Handler) -> Response:
+            await handler(request)
+            return await handler(request)
+
+        made: list[Pieces] = []
+        app = Application(middlewares=[again])
+
+        @app.get("/")
+        async def handler(request: Request) -> Response:
+            made.append(Pieces(b"%d" % len(made)))
+            return Response(made[-1])
+
+        assert (await Exchange().run(app)).body == b"1"
+        assert [pieces.closings for pieces in made] == [1, 1]
+
+    async def test_the_answer_of_an_error_handler(self) -> None:
+        async def replacing(request: Request, handler: Handler) -> Response:
+            await handler(request)
+            return Response("instead")
+
+        pieces = Pieces()
+        app = Application(middlewares=[replacing])
+
+        @app.error_handler(404)
+        async def nothing(request: Request, error: HTTPNotFound) -> Response:
+            return Response(pieces)
+
+        assert (await Exchange().run(app)).body == b"instead"
+        assert pieces.closings == 1
+
+    async def test_a_request_that_is_cancelled(self) -> None:
+        async def stuck(request: Request, handler: Handler) -> Response:
+            response = await handler(request)
+            await asyncio.Event().wait()
+            return response
+
+        pieces = Pieces()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(self.answer(Response(pieces), stuck), 0.01)
+        assert pieces.closings == 1
+
+    async def test_a_stream_below_another_one_that_does_not_close_it(self) -> None:
+        async def upper(pieces: AsyncIterable[bytes | str]) -> AsyncIterator[bytes | str]:
+            async for piece in pieces:
+                yield piece.upper()
+                raise KeyError("in between")
+
+        async def shouting(request: Request, handler: Handler) -> Response:
+            response = await handler(request)
+            assert response.stream is not None
+            response.stream = upper(response.stream)
+            return response
+
+        pieces = Pieces(b"a", b"b")
+        with pytest.raises(KeyError, match="in between"):
+            await self.answer(Response(pieces), shouting)
+        assert pieces.closings == 1
+
+    async def test_a_closing_that_fails_does_not_keep_the_others_from_it(self) -> None:
+        class Failing(Pieces):
+            async def aclose(self) -> None:
+                await super().aclose()
+                raise KeyError("closing")
+
+        made: list[Pieces] = []
+
+        async def impatient(request: Request, handler: Handler) -> Response:
+            for _ in range(3):
+                await handler(request)
+            return Response("instead")
+
+        app = Application(middlewares=[impatient])
+
+        @app.get("/")
+        async def handler(request: Request) -> Response:
+            made.append(Failing())
+            return Response(made[-1])
+
+        exchange = Exchange()
+        with pytest.raises(KeyError, match="closing"):
+            await exchange.run(app)
+        assert exchange.body == b"instead"
+        assert [pieces.closings for pieces in made] == [1, 1, 1]
+
+    async def test_a_stream_that_is_sent_is_closed_once(self) -> None:
+        async def passing(request: Request, handler: Handler) -> Response:
+            return await handler(request)
+
+        pieces = Pieces(b"a", b"b")
+        assert (await self.answer(Response(pieces), passing, passing)).body == b"ab"
+        assert pieces.closings == 1

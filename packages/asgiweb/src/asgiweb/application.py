@@ -19,6 +19,7 @@ from .request import Request
 from .response import Response
 from .routing import Route, RouteDecorators
 from .signatures import check_middleware
+from .streaming import close_unsent
 from .typevars import Error, State
 
 logger = logging.getLogger("asgiweb")
@@ -138,21 +139,30 @@ class Application(RouteDecorators[State]):
             request = Request(self, scope, receive, route, match_info)
             endpoint = route.endpoint or self._compose(route)
         method = scope["method"]
+        sent = None
         try:
             try:
                 response = await endpoint(request)
                 if not isinstance(response, Response):
                     raise not_a_response(request, response)
+                if response.stream is not None:
+                    request.streams += (response.stream,)
                 start = response.start_message(method)
             except Exception as error:
                 response, start = await self._answer(request, error)
+            sent = response.stream
             await response.transmit(start, method, request.receive_disconnect, send)
         except ClientDisconnected as error:
             logger.debug("%s %r: %s", method, scope["path"], error)
+        finally:
+            if request.streams:
+                await close_unsent(request.streams, sent)
 
     async def _answer(self, request: Request[State], error: Exception) -> tuple[Response, Message]:
         """Answer what comes out of the whole chain."""
         response = await self._errors.answer(request, error)
+        if response.stream is not None:
+            request.streams += (response.stream,)
         try:
             return response, response.start_message(request.method)
         except Exception as second:

@@ -41,7 +41,10 @@ def _guarded(handler: Handler, answer: Answer) -> Handler:
             if not isinstance(response, Response):
                 raise not_a_response(request, response)
         except Exception as error:
-            return await answer(request, error)
+            response = await answer(request, error)
+        if response.stream is not None:
+            # The middleware may drop the response, or raise.
+            request.streams += (response.stream,)
         return response
 
     return guarded

@@ -11,8 +11,8 @@ from functools import lru_cache
 from .asgi import HeaderPair
 from .errors import HeaderError
 
-#: The charsets that a body may be in. Python has more codecs, which are nothing for a client to choose from: a
-#: megabyte of "punycode" takes a minute, and an unknown name is looked up on disk and remembered for ever.
+#: The charsets that a body may be in. Python has more codecs, which are nothing for a client to choose from:
+#: a megabyte of "punycode" takes a minute, and an unknown name is looked up on disk and remembered for ever.
 CHARSETS = frozenset(
     {
         *("utf-8", "utf8", "utf-16", "utf-16le", "utf-16be", "utf-32", "utf-32le", "utf-32be"),

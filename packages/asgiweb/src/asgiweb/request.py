@@ -6,7 +6,7 @@ Everything is a view of the ASGI scope that is computed when somebody asks for i
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -51,6 +51,7 @@ class Request(Generic[State]):
         "match_info",
         "route",
         "scope",
+        "streams",
     )
 
     def __init__(
@@ -69,6 +70,8 @@ class Request(Generic[State]):
         self.route = route
         #: The path's parameters by name, converted.
         self.match_info = match_info
+        #: The streams of all responses on the way; the application closes them, whatever becomes of them.
+        self.streams: tuple[AsyncIterable[bytes | str], ...] = ()
         self._receive = receive
         self._body: BodyReader | None = None
         self._context: dict[str, Any] | None = None

@@ -18,7 +18,7 @@ from .asgi import HeaderPair, Message, Receive, Scope, Send
 from .cookies import CookieAttributes, format_cookie
 from .errors import ClientDisconnected
 from .headers import content_type_pair, header_pair
-from .streaming import send_stream
+from .streaming import close_stream, send_stream
 
 Body: TypeAlias = bytes | str | AsyncIterable[bytes | str] | None
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -128,7 +128,13 @@ class Response:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI application. ClientDisconnected if the client does not stay to the end."""
         method = scope["method"]
-        await self.transmit(self.start_message(method), method, receive, send)
+        try:
+            start = self.start_message(method)
+        except Exception:
+            if self.stream is not None:
+                await close_stream(self.stream)
+            raise
+        await self.transmit(start, method, receive, send)
 
     async def transmit(self, start: Message, method: str, receive: Receive, send: Send) -> None:
         """Send the rendered head and then the body. ClientDisconnected if nobody reads it."""

@@ -8,7 +8,8 @@ waiting for its next piece; and however it ends, its iterator is closed before t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, Iterable
+from contextlib import AsyncExitStack
 from types import TracebackType
 
 from .asgi import Message, Receive, Send
@@ -30,7 +31,7 @@ async def send_stream(
         # Out of the block: once the response is complete, servers report a disconnect that is none.
         await _send(send, {"type": "http.response.body", "body": b"", "more_body": False})
     finally:
-        await _close(pieces)
+        await close_stream(pieces)
 
 
 async def _send(send: Send, message: Message) -> None:
@@ -41,10 +42,21 @@ async def _send(send: Send, message: Message) -> None:
         raise ClientDisconnected("the client left before the end of the response") from error
 
 
-async def _close(pieces: AsyncIterator[bytes | str]) -> None:
-    aclose = getattr(pieces, "aclose", None)
+async def close_stream(stream: AsyncIterable[bytes | str]) -> None:
+    """Close a stream, if it can be; one that makes its iterators when it is asked to has nothing to close."""
+    aclose = getattr(stream, "aclose", None)
     if aclose is not None:
         await aclose()
+
+
+async def close_unsent(
+    streams: Iterable[AsyncIterable[bytes | str]], sent: AsyncIterable[bytes | str] | None
+) -> None:
+    """Close all streams but the one that was sent, the last first, and all of them even if one fails."""
+    unsent = {id(stream): stream for stream in streams if stream is not sent}
+    async with AsyncExitStack() as stack:
+        for stream in unsent.values():
+            stack.push_async_callback(close_stream, stream)
 
 
 class UntilDisconnect:
