@@ -320,6 +320,31 @@ class TestDisconnects:
         assert closed
         assert caplog.records == []
 
+    @pytest.mark.parametrize("version", ["2.0", "2.3", None])
+    async def test_a_client_that_leaves_is_seen_after_a_body_that_nobody_reads(
+        self, version: str | None
+    ) -> None:
+        app = Application()
+
+        @app.post("/")
+        async def handler(request: Request) -> Response:
+            async def pieces() -> AsyncIterator[bytes]:
+                while True:
+                    yield b"a"
+                    await asyncio.sleep(0)
+
+            return Response(pieces())
+
+        # Before version 2.4, send() does nothing where nobody is there any more.
+        scope = http_scope(method="POST", headers=[(b"content-length", b"5")], asgi={"version": "3.0"})
+        if version is not None:
+            scope["asgi"]["spec_version"] = version
+        exchange = Exchange(scope, body=[b"ab", b"cde"])
+        asyncio.get_running_loop().call_later(0.01, exchange.leave)
+        async with asyncio.timeout(1):
+            await exchange.run(app)
+        assert not exchange.complete
+
     async def test_a_stream_may_read_the_body_while_it_is_sent(self) -> None:
         app = Application()
 

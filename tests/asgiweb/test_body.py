@@ -7,14 +7,20 @@ import asyncio
 import pytest
 
 from asgiweb import BodyConsumed, ClientDisconnected, HTTPBadRequest, HTTPContentTooLarge
+from asgiweb.asgi import Message
 from asgiweb.body import BodyReader
 from tests.asgiweb.exchange import Exchange
 
 
 def reader(
-    exchange: Exchange, limit: int = 0, content_length: str | None = None, *, chunked: bool = True
+    exchange: Exchange,
+    limit: int = 0,
+    content_length: str | None = None,
+    *,
+    chunked: bool = True,
+    hold: bool = False,
 ) -> BodyReader:
-    return BodyReader(exchange.receive, limit, content_length, chunked=chunked)
+    return BodyReader(exchange.receive, limit, content_length, chunked=chunked, hold=hold)
 
 
 async def collect(body: BodyReader, pieces: list[bytes]) -> None:
@@ -47,7 +53,7 @@ async def test_messages_may_leave_out_body_and_more_body() -> None:
     async def receive() -> dict[str, str]:
         return {"type": "http.request"}
 
-    assert await BodyReader(receive, 0, None, chunked=True).read() == b""
+    assert await BodyReader(receive, 0, None, chunked=True, hold=False).read() == b""
 
 
 async def test_a_stream_yields_the_pieces_as_they_come() -> None:
@@ -162,3 +168,43 @@ async def test_the_disconnect_is_seen_where_there_is_no_body() -> None:
     body = reader(exchange, chunked=False)
     assert (await body.receive_disconnect())["type"] == "http.request"
     assert (await body.receive_disconnect())["type"] == "http.disconnect"
+
+
+async def test_the_disconnect_is_seen_after_a_body_that_nobody_reads() -> None:
+    exchange = Exchange(body=[b"ab", b"c"])
+    body = reader(exchange, hold=True)
+    exchange.leave()
+    assert (await body.receive_disconnect())["type"] == "http.disconnect"
+    assert await body.read() == b"abc"
+
+
+async def test_a_body_that_is_cut_short_while_nobody_reads_it_is_still_no_shorter_body() -> None:
+    body = reader(Exchange(body=[b"half of"], leaves=True), hold=True)
+    assert (await body.receive_disconnect())["type"] == "http.disconnect"
+    with pytest.raises(ClientDisconnected):
+        await body.read()
+
+
+async def test_of_a_large_body_that_nobody_reads_no_more_than_a_little_is_held() -> None:
+    exchange = Exchange(body=[b"x" * 50_000] * 4)
+    body = reader(exchange, hold=True)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(body.receive_disconnect(), 0.01)
+    assert exchange.received == 2
+    assert len(await body.read()) == 200_000
+
+
+async def test_who_reads_while_the_disconnect_is_waited_for_gets_every_piece_in_order() -> None:
+    exchange = Exchange(body=[b"a", b"b", b"c", b"d"])
+
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        return await exchange.receive()
+
+    body = BodyReader(receive, 0, None, chunked=True, hold=True)
+    waiting = asyncio.create_task(body.receive_disconnect())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert exchange.received > 0
+    assert await body.read() == b"abcd"
+    waiting.cancel()

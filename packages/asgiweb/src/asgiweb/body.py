@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 
 from .asgi import Message, Receive
 from .errors import BodyConsumed, ClientDisconnected
 from .exceptions import HTTPBadRequest, HTTPContentTooLarge
+
+#: Bytes of a body that are held for a later reader, and with them at most one message more.
+HELD_SIZE = 65536
 
 
 class BodyReader:
@@ -18,10 +22,27 @@ class BodyReader:
     as if it were the whole.
     """
 
-    __slots__ = ("_body", "_complete", "_declared", "_limit", "_receive", "_size", "_started")
+    __slots__ = (
+        "_body",
+        "_complete",
+        "_declared",
+        "_held",
+        "_hold",
+        "_limit",
+        "_receive",
+        "_receiving",
+        "_size",
+        "_started",
+    )
 
-    def __init__(self, receive: Receive, limit: int, content_length: str | None, *, chunked: bool) -> None:
+    def __init__(
+        self, receive: Receive, limit: int, content_length: str | None, *, chunked: bool, hold: bool
+    ) -> None:
         self._receive = receive
+        self._receiving = asyncio.Lock()
+        # What came before anybody has read it, because the disconnect was waited for.
+        self._held: deque[Message] = deque()
+        self._hold = hold
         self._limit = limit
         self._declared = _parse_length(content_length)
         self._body: bytes | None = None
@@ -49,7 +70,8 @@ class BodyReader:
         self._started = True
         more = True
         while more:
-            message = await self._receive()
+            async with self._receiving:
+                message = self._held.popleft() if self._held else await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnected("the client left before the end of the body")
             piece = message.get("body", b"")
@@ -65,7 +87,19 @@ class BodyReader:
             raise HTTPContentTooLarge(f"the body is larger than {self._limit} bytes")
 
     async def receive_disconnect(self) -> Message:
-        """Wait for what comes after the body, without taking a piece of it from whoever may still read it."""
+        """Wait for what comes after the body, without taking a piece of it from whoever may still read it.
+
+        With ``hold`` a body that nobody reads does not stand in the way, up to HELD_SIZE.
+        """
+        held_size = 0
+        while self._hold and not self._complete and not self._started and held_size < HELD_SIZE:
+            async with self._receiving:
+                message = await self._receive()
+                self._held.append(message)
+            if message["type"] == "http.disconnect":
+                return message
+            held_size += len(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
         if not self._complete:
             await asyncio.get_running_loop().create_future()
         return await self._receive()

@@ -200,7 +200,12 @@ class Request(Generic[State]):
             # HTTP/2 has no sign for a body of unknown length, but a GET with one is next to unheard of.
             unknown = self.scope.get("http_version", "1.1") >= "2" and self.method not in ("GET", "HEAD")
             chunked = unknown or "transfer-encoding" in headers
-            self._body = BodyReader(self._receive, limit, headers.get("content-length"), chunked=chunked)
+            # On servers of ASGI HTTP before 2.4, receive() alone tells that the client left, after the body.
+            # On others send() raises then, and a body that nobody wants is not asked for.
+            hold = self.scope.get("asgi", {}).get("spec_version", "2.0") < "2.4"
+            self._body = BodyReader(
+                self._receive, limit, headers.get("content-length"), chunked=chunked, hold=hold
+            )
         return self._body
 
     async def receive_disconnect(self) -> Message:
