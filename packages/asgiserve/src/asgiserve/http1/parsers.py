@@ -67,7 +67,7 @@ class H11Parser:
         try:
             connection.next_event()
         except self._h11.RemoteProtocolError as error:
-            raise _refusal(data) from error
+            raise _refusal(data) from error.with_traceback(None)  # its frames refer to it, and to us
         return read_head(data)
 
 

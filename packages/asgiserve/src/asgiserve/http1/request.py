@@ -6,7 +6,6 @@ Parsers deliver fields; everything that a field *means* to a server is decided h
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +42,11 @@ _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 #: third of splitting it. Fields with a rule are not among them, nor those that carry a client's secrets.
 _known_fields: dict[bytes, tuple[bytes, bytes]] = {}
 _KNOWN_FIELDS: Final = 1024
+
+#: Host fields whose rule was kept. A server has few names; others that a client makes up are not remembered
+#: once the table is full.
+_known_hosts: dict[bytes, tuple[bytes, bytes]] = {}
+_KNOWN_HOSTS: Final = 64
 _KNOWN_LENGTH: Final = 256
 _PRIVATE: Final = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
 
@@ -99,11 +103,16 @@ def read_head(data: bytes) -> RequestHead:
 
 def _read_field(head: RequestHead, line: bytes) -> tuple[bytes, bytes]:
     """Split a field line, and apply its rule if it has one; remember it if it may come again."""
+    if head.host is None and (host := _known_hosts.get(line)):
+        head.host = host[1]
+        return host
     name, _, value = line.partition(b":")
     field = (name.lower(), value.strip(b" \t"))  # RFC 9112 §5.1: white space around a value is not of it
     rule = RULES.get(field[0])
     if rule is not None:
         rule(head, field[1])
+        if rule is _host and len(_known_hosts) < _KNOWN_HOSTS and len(line) <= _KNOWN_LENGTH:
+            _known_hosts[line] = field
     elif field[0] not in _PRIVATE and len(line) <= _KNOWN_LENGTH:
         if len(_known_fields) >= _KNOWN_FIELDS:
             _known_fields.clear()
@@ -143,9 +152,8 @@ def check_request_line(line: bytes) -> None:
         raise RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "the method is not known")
 
 
-@lru_cache(maxsize=256)
 def is_authority(value: bytes) -> bool:
-    """Whether `value` is a host with an optional port; remembered, for a server has few names of its own."""
+    """Whether `value` is a host with an optional port (RFC 3986 §3.2)."""
     match = _HOST.fullmatch(value)
     return match is not None and int(match["port"] or 0) <= 65535
 
