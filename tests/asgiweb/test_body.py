@@ -208,3 +208,13 @@ async def test_who_reads_while_the_disconnect_is_waited_for_gets_every_piece_in_
     assert exchange.received > 0
     assert await body.read() == b"abcd"
     waiting.cancel()
+
+
+async def test_two_tasks_may_read_a_body_at_once() -> None:
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        return await exchange.receive()
+
+    exchange = Exchange(body=[b"ab", b"c"])
+    body = BodyReader(receive, 0, None, chunked=True, hold=False)
+    assert await asyncio.gather(body.read(), body.read()) == [b"abc", b"abc"]

@@ -29,6 +29,7 @@ class BodyReader:
         "_held",
         "_hold",
         "_limit",
+        "_reading",
         "_receive",
         "_receiving",
         "_size",
@@ -39,6 +40,7 @@ class BodyReader:
         self, receive: Receive, limit: int, content_length: str | None, *, chunked: bool, hold: bool
     ) -> None:
         self._receive = receive
+        self._reading = asyncio.Lock()
         self._receiving = asyncio.Lock()
         # What came before anybody has read it, because the disconnect was waited for.
         self._held: deque[Message] = deque()
@@ -52,11 +54,12 @@ class BodyReader:
         self._complete = not self._declared and not chunked
 
     async def read(self) -> bytes:
-        """Return the whole body, which is kept for whoever asks next."""
-        if self._body is None:
-            # Most bodies come in one piece, which is then not copied.
-            pieces = [piece async for piece in self.stream()]
-            self._body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        """Return the whole body, which is kept for whoever asks next, or asks meanwhile in another task."""
+        async with self._reading:
+            if self._body is None:
+                # Most bodies come in one piece, which is then not copied.
+                pieces = [piece async for piece in self.stream()]
+                self._body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return self._body
 
     async def stream(self) -> AsyncIterator[bytes]:
