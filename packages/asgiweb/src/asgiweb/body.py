@@ -42,7 +42,7 @@ class BodyReader:
         self._receive = receive
         self._reading = asyncio.Lock()
         self._receiving = asyncio.Lock()
-        # What came before anybody has read it, because the disconnect was waited for.
+        # What came before anybody asked for it, because the disconnect was waited for.
         self._held: deque[Message] = deque()
         self._hold = hold
         self._limit = limit
@@ -60,7 +60,7 @@ class BodyReader:
                 # Most bodies come in one piece, which is then not copied.
                 pieces = [piece async for piece in self.stream()]
                 self._body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return self._body
+            return self._body
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes; nothing is kept. BodyConsumed for the second who tries."""
