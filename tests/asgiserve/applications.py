@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
@@ -124,6 +125,28 @@ async def failing_shutdown(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.shutdown.failed", "message": "the database is gone"})
 
 
+async def slow_shutdown(scope: Scope, receive: Receive, send: Send) -> None:
+    """Takes its time to shut down; never answers."""
+    if scope["type"] == "http":
+        await _stuck(scope, receive, send)
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    tell("shutdown begins")
+    await asyncio.sleep(0.5)
+    tell("shutdown ends")
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def endless_shutdown(scope: Scope, receive: Receive, send: Send) -> None:
+    """Never shuts down."""
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    tell("shutdown begins")
+    await asyncio.Event().wait()
+
+
 async def raising_startup(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers requests, but its startup breaks."""
     if scope["type"] == "lifespan":
@@ -178,6 +201,26 @@ async def _events(scope: Scope, receive: Receive, send: Send) -> None:
     tell(f"stream was told {message['type']}")
 
 
+async def _slow(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer after more than a second."""
+    tell("slow")
+    await asyncio.sleep(1.2)
+    await answer(send, b"at last")
+
+
+async def _block(scope: Scope, receive: Receive, send: Send) -> None:
+    """Block the event loop for ever, and show that Python goes on."""
+    while True:
+        tell("blocking")
+        time.sleep(0.05)
+
+
+async def _thread(scope: Scope, receive: Receive, send: Send) -> None:
+    """Wait for a thread that goes on for longer than any test."""
+    tell("waits for a thread")
+    await asyncio.to_thread(time.sleep, 1000)
+
+
 async def _stuck(scope: Scope, receive: Receive, send: Send) -> None:
     """Never answer."""
     tell("stuck")
@@ -207,6 +250,9 @@ _PATHS: dict[str, App] = {
     "/release": _release,
     "/endless": _endless,
     "/events": _events,
+    "/slow": _slow,
+    "/block": _block,
+    "/thread": _thread,
     "/stuck": _stuck,
     "/stubborn": _stubborn,
     "/die": _die,

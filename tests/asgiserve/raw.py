@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import socket
 import ssl
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +38,14 @@ def chunked(*pieces: bytes, target: str = "/", fields: tuple[str, ...] = ()) -> 
 def request(*lines: str) -> bytes:
     """A request head of these lines."""
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode("latin-1")
+
+
+def eventually(condition: Callable[[], bool], patience: float = PATIENCE) -> bool:
+    """Whether `condition` becomes true, for what nobody announces."""
+    deadline = time.monotonic() + patience
+    while not (found := condition()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

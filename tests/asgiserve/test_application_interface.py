@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from tests.asgiserve.applications import (
     start,
 )
 from tests.asgiserve.program import Program
-from tests.asgiserve.raw import GET, GET_AND_CLOSE, chunked, get, post
+from tests.asgiserve.raw import GET, GET_AND_CLOSE, PATIENCE, chunked, get, post
 from tests.asgiserve.serving import Moment, Serve
 
 
@@ -331,11 +332,10 @@ def test_concurrent_requests_of_several_connections(serve: Serve) -> None:
         assert (one.response().status, two.response().status) == (200, 200)
 
 
+variable: ContextVar[str] = ContextVar("variable", default="untouched")
+
+
 def test_one_request_does_not_see_the_context_variables_of_another(serve: Serve) -> None:
-    import contextvars
-
-    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="untouched")
-
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         found = variable.get()
         variable.set(scope["path"])
@@ -347,6 +347,47 @@ def test_one_request_does_not_see_the_context_variables_of_another(serve: Serve)
         assert client.response().body == b"untouched"
         client.send(get("/three"))
         assert client.response().body == b"untouched"
+
+
+def test_context_variables_do_not_pass_through_an_upload_that_was_paused(serve: Serve) -> None:
+    """It is the application's `receive` that makes the event loop read again."""
+    release: Moment[None] = Moment()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        found = variable.get()
+        variable.set(scope["path"])
+        await release
+        await read_body(receive)
+        await answer(send, found.encode())
+
+    with serve(app) as server, server.connect() as client:
+        data = memoryview(post(b"x" * 20_000_000, target="/one"))
+        client.socket.setblocking(False)
+        try:
+            while data:
+                data = data[client.socket.send(data) :]
+        except BlockingIOError:
+            pass  # the server has stopped to read
+        client.socket.settimeout(PATIENCE)
+        release.happen(None)
+        client.send(data.tobytes())
+        assert client.response().body == b"untouched"
+        client.send(post(b"x", target="/two"))
+        assert client.response().body == b"untouched"
+
+
+def test_context_variables_do_not_pass_through_a_response_that_was_paused(serve: Serve) -> None:
+    """It is the application's `send` that makes the event loop write when the client has read."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        found = variable.get()
+        variable.set(scope["path"])
+        await answer(send, b"x" * 20_000_000, headers=[(b"x-found", found.encode())])
+
+    with serve(app) as server, server.connect() as client:
+        client.send(get("/one") + get("/two"))
+        assert client.response()["x-found"] == "untouched"
+        assert client.response()["x-found"] == "untouched"
 
 
 def test_hello(serve: Serve) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 import asgiserve
 from asgiserve import Config
-from tests.asgiserve.program import Program, run_to_end
-from tests.asgiserve.raw import GET, Client, get
+from tests.asgiserve.program import STARTING, Program, run_to_end
+from tests.asgiserve.raw import GET, Client, eventually, get
 
 
 def test_banner_tells_where_it_listens_and_how_to_stop_it() -> None:
@@ -153,6 +153,13 @@ def test_settings_from_the_environment() -> None:
         server.signal(signal.SIGTERM)
         assert server.exit_code() == 0
         assert '"GET' not in server.output
+
+
+@pytest.mark.parametrize("name", ["ASGISERVE_HEADERS", "ASGISERVE_HEADER"])
+def test_headers_from_the_environment_stand_one_a_line(name: str) -> None:
+    with Program("program", environment={name: "x-a: one, two\nX-B:three"}) as server:
+        response = server.ask()
+    assert (response["x-a"], response["x-b"]) == ("one, two", "three")
 
 
 def test_application_from_the_environment() -> None:
@@ -298,6 +305,59 @@ def test_two_workers_serve_and_stop() -> None:
         server.wait_for("shutdown", times=2)
         assert not any(map(is_running, workers))
         assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_to_the_parent_lets_workers_finish(number: signal.Signals) -> None:
+    """A request that takes several times as long as the parent takes between two looks at its workers."""
+    with Program("program", "--workers", "2") as server, server.connect() as client:
+        server.wait_for("startup", times=2)
+        client.send(get("/slow"))
+        server.wait_for("slow")
+        server.signal(number)
+        response = client.response()
+        assert (response.status, response.body, response["connection"]) == (200, b"at last", "close")
+        assert server.exit_code() == 0
+        assert "cancelling" not in server.output
+
+
+def test_workers_end_with_their_parent() -> None:
+    """Also where it was killed, and could tell nobody."""
+    with Program("program", "--workers", "2", "--no-access-log") as server:
+        server.wait_for("startup", times=2)
+        workers = pids(server, 2)
+        server.signal(signal.SIGKILL)
+        server.wait_for("shutdown", times=2)
+        assert eventually(lambda: not any(map(is_running, workers)), STARTING)
+
+
+def test_unix_socket_stays_when_one_of_its_workers_ends(tmp_path: Path) -> None:
+    """The others still listen on it, and so does the one that is started instead."""
+    path = tmp_path / "socket"
+    with Program("program", "--uds", str(path), "--workers", "2", "--loop", "asyncio", port=None) as server:
+        server.wait_for("startup", times=2)
+        os.kill(int(server.wait_for("startup").split()[1]), signal.SIGTERM)
+        server.wait_for("listens on", times=3)
+        with Client(str(path)) as client:
+            client.send(GET)
+            assert client.response().status == 200
+        server.signal(signal.SIGTERM)
+        assert server.exit_code() == 0
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_unix_socket_that_was_inherited_is_not_removed(tmp_path: Path, loop: str) -> None:
+    """It belongs to who has bound it."""
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        number = listener.fileno()
+        with Program("program", "--fd", str(number), "--loop", loop, port=None, pass_fds=[number]) as server:
+            server.signal(signal.SIGTERM)
+            assert server.exit_code() == 0
+    assert path.exists()
 
 
 def test_ctrl_c_stops_workers_cleanly() -> None:

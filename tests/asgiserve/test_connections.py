@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 
 import pytest
 
@@ -11,13 +13,14 @@ from tests.asgiserve.applications import (
     Scope,
     Send,
     answer,
+    echo,
     hello,
     on_http,
     piece,
     start,
     target,
 )
-from tests.asgiserve.raw import GET, chunked, get, post, request
+from tests.asgiserve.raw import GET, GET_AND_CLOSE, chunked, eventually, get, post, request
 from tests.asgiserve.serving import Moment, Serve
 
 UPGRADE = ("Connection: Upgrade", "Upgrade: websocket")
@@ -219,6 +222,115 @@ def test_9112_9_6_half_closed_client_gets_all_pipelined_answers(serve: Serve) ->
         assert client.closed()
 
 
+def test_9112_9_6_half_closed_client_gets_pipelined_answers_that_take_time(serve: Serve) -> None:
+    ended: Moment[None] = Moment()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/0":
+            await ended
+            await asyncio.sleep(0.05)  # the end of the input has certainly been seen
+        await target(scope, receive, send)
+
+    with serve(app) as server, server.connect() as client:
+        client.send(b"".join(get(f"/{number}") for number in range(5)))
+        client.end()
+        ended.happen(None)
+        assert [client.response().body for _ in range(5)] == [b"/%d " % number for number in range(5)]
+        assert client.closed()
+
+
+async def listening(receive: Receive, send: Send, seen: Moment[None] | None = None) -> None:
+    """Stream, and stop once `receive` says that the client has left, as many frameworks do."""
+
+    async def stream() -> None:
+        await send(start())
+        for number in range(4):
+            await send(piece(b"%d" % number, more=True))
+            if seen is not None:
+                await seen
+            await asyncio.sleep(0.15)  # work that takes longer than the first looks after the client
+        await send(piece(b"end"))
+
+    async def listen() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    tasks = [asyncio.create_task(stream()), asyncio.create_task(listen())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_9112_9_6_half_closed_client_gets_the_whole_stream_of_an_application_that_listens(
+    serve_twice: Serve,
+) -> None:
+    async def handler(receive: Receive, send: Send) -> None:
+        await listening(receive, send)
+
+    with serve_twice(on_http(handler)) as server, server.connect() as client:
+        client.send(GET)
+        client.end()
+        assert client.response().body == b"0123end"
+        assert client.closed()
+
+
+def test_9112_9_6_client_that_half_closes_within_a_stream_gets_the_rest(serve_twice: Serve) -> None:
+    ended: Moment[None] = Moment()
+
+    async def handler(receive: Receive, send: Send) -> None:
+        await listening(receive, send, ended)
+
+    with serve_twice(on_http(handler)) as server, server.connect() as client:
+        client.send(GET)
+        head = client.read_until(b"\r\n\r\n1\r\n0\r\n")
+        client.end()
+        ended.happen(None)
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert client.read_all() == b"1\r\n1\r\n1\r\n2\r\n1\r\n3\r\n3\r\nend\r\n0\r\n\r\n"
+
+
+def test_9112_9_6_half_closed_client_gets_a_late_response_of_an_application_that_listens(
+    serve_twice: Serve,
+) -> None:
+    """The client is looked after by an interim response, and another one follows."""
+
+    async def handler(receive: Receive, send: Send) -> None:
+        await receive()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(receive(), 0.5)
+        await answer(send, b"late")
+
+    with serve_twice(on_http(handler)) as server, server.connect() as client:
+        client.send(GET)
+        client.end()
+        assert client.response().body == b"late"
+        assert client.closed()
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before-the-response", "amid-a-silent-stream"])
+def test_application_that_listens_is_told_when_the_client_has_closed(serve_twice: Serve, begun: bool) -> None:
+    """A client that closes looks like one that half-closes, until something is written to it, or for long."""
+    began: Moment[None] = Moment()
+    told: Moment[str] = Moment()
+
+    async def handler(receive: Receive, send: Send) -> None:
+        await receive()
+        if begun:
+            await send(start())
+            await send(piece(b"one", more=True))
+        began.happen(None)
+        told.happen((await receive())["type"])
+
+    with serve_twice(on_http(handler)) as server:
+        with server.connect() as client:
+            client.send(GET)
+            began.wait()
+            if begun:
+                client.read_until(b"one\r\n")  # what is unread would make a reset of the close
+        assert told.wait() == "http.disconnect"
+
+
 def test_half_closed_client_without_a_request_is_closed(serve: Serve) -> None:
     with serve(hello) as server:
         for data in (b"", b"GET / HT", GET[:-2]):
@@ -261,6 +373,56 @@ def test_client_that_comes_and_goes_leaves_nothing(serve: Serve, http: str) -> N
                 client.send(data)
                 getattr(client, leave)()
         assert server.ask(GET).status == 200
+
+
+def test_flood_of_pipelined_requests_leaves_others_their_turns(serve: Serve) -> None:
+    """However many have come in one packet, the event loop has turns between them."""
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        asyncio.get_running_loop().call_soon(turn)
+        await answer(send, b"%d" % turns)
+
+    with serve(app, access_log=False) as server, server.connect() as client:
+        client.send(GET * 100)
+        had = [int(client.response().body) for _ in range(100)]
+    assert had[-1] >= 10, had
+
+
+def connections_alive() -> int:
+    """How many connections of servers are in memory, closed ones as well."""
+    names = [f"{type(thing).__module__}.{type(thing).__qualname__}" for thing in gc.get_objects()]
+    return sum(name.startswith("asgiserve.") and name.endswith(".Connection") for name in names)
+
+
+def test_closed_connection_is_freed_without_the_garbage_collector(serve_twice: Serve) -> None:
+    with serve_twice(echo) as server:
+        gc.collect()
+        gc.disable()
+        try:
+            before = connections_alive()
+            for data in (
+                b"",
+                b"GET / HT",
+                GET,
+                GET_AND_CLOSE,
+                post(b"body"),
+                post(b"body")[:-1],
+            ):
+                for leave in ("close", "reset"):
+                    client = server.connect()
+                    client.send(data)
+                    client.socket.settimeout(0.01)  # whatever it answers, if it does
+                    with contextlib.suppress(TimeoutError):
+                        client.read()
+                    getattr(client, leave)()
+            assert eventually(lambda: connections_alive() <= before)
+        finally:
+            gc.enable()
 
 
 def test_flood_of_pipelined_requests_that_nobody_reads_stops_being_read(serve_twice: Serve) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h11
 import pytest
 
-from tests.asgiserve.applications import Receive, Scope, Send, answer, read_body
+from tests.asgiserve.applications import Receive, Scope, Send, answer, piece, read_body, start
 from tests.asgiserve.raw import GET, chunked, get, request
 from tests.asgiserve.serving import Serve
 
@@ -229,6 +230,60 @@ def test_S17_requests_of_one_connection_have_scopes_of_their_own(serve: Serve) -
     assert one["headers"] is not two["headers"]
     assert one["asgi"] is not two["asgi"]
     assert (one["path"], two["path"]) == ("/one", "/two")
+
+
+@pytest.mark.parametrize("change", ["emptied", "spoilt"])
+@pytest.mark.parametrize("when", ["before-the-response", "within-it", "after-it"])
+def test_scope_is_the_applications_to_change(serve: Serve, change: str, when: str) -> None:
+    """Neither the response, nor the access log, nor the next request depend on what it makes of it."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        def spoil() -> None:
+            scope.update(dict.fromkeys(scope))
+            if change == "emptied":
+                scope.clear()
+
+        if when == "before-the-response":
+            spoil()
+        await send(start(201, [(b"content-length", b"4")]))
+        if when == "within-it":
+            spoil()
+        await send(piece(b"body"))
+        spoil()
+
+    with serve(app) as server, server.connect() as client:
+        for target in ("/one?a=b", "/two"):
+            client.send(get(target))
+            response = client.response()
+            assert (response.status, response.body) == (201, b"body")
+            assert "connection" not in response
+            server.records.wait("asgiserve.access", f'"GET {target} HTTP/1.1" 201 4 ')
+
+
+@pytest.mark.parametrize("change", ["emptied", "spoilt"])
+@pytest.mark.parametrize("begun", [False, True], ids=["before-the-response", "within-it"])
+def test_application_may_change_its_scope_and_fail(serve: Serve, change: str, begun: bool) -> None:
+    """The exchange ends as any other that fails does: `serve` checks that it holds nothing up."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope.update(dict.fromkeys(scope))
+        if change == "emptied":
+            scope.clear()
+        if begun:
+            await send(start())
+            await send(piece(b"one", more=True))
+        raise LookupError("no such user")
+
+    with serve(app) as server, server.connect() as client:
+        client.send(get("/users?a=b"))
+        if begun:
+            with pytest.raises((ConnectionResetError, h11.RemoteProtocolError)):
+                client.response()
+        else:
+            assert client.response().status == 500
+            assert client.closed()
+        server.records.wait("LookupError: no such user")
+        server.records.wait("asgiserve.access", f'"GET /users?a=b HTTP/1.1" {200 if begun else 500} ')
 
 
 def test_rfc9112_3_2_2_absolute_form_replaces_the_host(serve: Serve) -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.asgiserve.applications import Message, Receive, Scope, Send, echo, hello, on_http
+from tests.asgiserve.applications import Message, Receive, Scope, Send, answer, echo, hello, on_http
 from tests.asgiserve.raw import GET, PATIENCE, Client, chunked, get, post, request
 from tests.asgiserve.serving import Moment, Serve, Serving, serve_on
 
@@ -219,6 +219,53 @@ def test_0_turns_a_limit_off(serve: Serve) -> None:
     with serve(hello, **dict.fromkeys(names, 0)) as server:
         assert ask(server, get("/" + big, "X: " + big, *["Y: a"] * 1000)) == 200
         assert ask(server, request("POST / HTTP/1.1", "Host: test", f"Content-Length: {10**12}")) == 200
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"X-A: b\r\nX-C: d\r\n\r\n"], ids=["no-trailers", "trailers"])
+def test_0_turns_the_limit_of_trailers_off(serve: Serve, end: bytes) -> None:
+    """Wherever the end of the body is divided between two packets."""
+    pieces: list[Moment[None]] = []
+
+    async def handler(receive: Receive, send: Send) -> None:
+        body: bytes = b""
+        more = True
+        while more:
+            message = await receive()
+            body += message["body"]
+            more = message["more_body"]
+            if body and more:
+                pieces[-1].happen(None)
+        await answer(send, body)
+
+    with serve(on_http(handler), max_headers_size=0) as server, server.connect() as client:
+        for size in range(len(end)):
+            pieces.append(Moment())
+            client.send(POST_CHUNKED + b"3\r\nabc\r\n0\r\n" + end[:size])
+            pieces[-1].wait()  # the first packet has been read
+            client.send(end[size:])
+            assert client.response().body == b"abc"
+
+
+REFUSED = {
+    413: request("POST / HTTP/1.1", "Host: test", "Content-Length: 200000000"),
+    414: b"POST /" + b"a" * 10_000,
+    417: request("POST / HTTP/1.1", "Host: test", "Content-Length: 5", "Expect: 200-ok"),
+    431: request("POST / HTTP/1.1", "Host: test", "X: " + "a" * 10_000),
+    501: request("POST / HTTP/1.1", "Host: test", "Transfer-Encoding: gzip"),
+}
+
+
+@pytest.mark.parametrize("status", REFUSED)
+def test_client_that_is_refused_is_not_reset_while_it_goes_on(serve: Serve, status: int) -> None:
+    """A reset could overtake the response, so that the client would never learn why."""
+    with serve(echo) as server, server.connect() as client:
+        client.send(REFUSED[status] + b"x" * 100_000)
+        assert client.response().status == status
+        for _ in range(3):
+            client.send(b"x" * 100_000)
+        assert client.closed()
+        for _ in range(3):
+            client.send(b"x" * 100_000)
 
 
 def test_limits_of_one_request_are_not_those_of_all(serve: Serve) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import socket
+from pathlib import Path
 
 import h11
 import pytest
 
-from tests.asgiserve.program import Program
-from tests.asgiserve.raw import GET, PATIENCE, Client, get, request
+from tests.asgiserve.program import STARTING, Program
+from tests.asgiserve.raw import GET, PATIENCE, Client, eventually, get, request
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
@@ -113,6 +114,93 @@ def test_second_signal_stops_at_once() -> None:
         server.wait_for("cancelled")
         server.wait_for("shutdown")
         assert "Traceback" not in server.output
+
+
+def test_second_signal_does_not_cut_the_lifespan() -> None:
+    with (
+        Program("slow_shutdown") as server,
+        server.connect() as client,
+    ):
+        client.send(GET)
+        server.wait_for("stuck")
+        server.signal(signal.SIGTERM)
+        server.wait_for("waiting for 1 request")
+        server.signal(signal.SIGTERM)
+        server.wait_for("shutdown ends")
+        assert server.exit_code() == 0
+
+
+def test_further_signals_cut_a_lifespan_that_does_not_end() -> None:
+    with Program("endless_shutdown") as server:
+        server.signal(signal.SIGINT)
+        server.wait_for("shutdown begins")
+
+        def ends() -> bool:
+            server.signal(signal.SIGINT)  # again and again: two that come at once count as one
+            return server.process.poll() is not None
+
+        assert eventually(ends, STARTING)
+        assert server.exit_code() == 0
+        assert "Traceback" not in server.output
+
+
+def interrupt(server: Program, sign: str) -> None:
+    """Press Ctrl-C, and wait until Python has taken note, which `sign` in its output tells."""
+    before = server.output.count(sign)
+    server.signal(signal.SIGINT)
+    server.wait_for(sign, times=before + 2)
+
+
+def test_second_ctrl_c_stops_an_application_that_blocks_the_event_loop() -> None:
+    with Program("program") as server, server.connect() as client:
+        client.send(get("/block"))
+        server.wait_for("blocking")
+        interrupt(server, "blocking")
+        server.signal(signal.SIGINT)
+        assert server.exit_code() == 0
+        server.wait_for("shutdown")
+
+
+IMPORTS = """
+import os, time
+while True:
+    os.write(1, b"importing\\n")
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_ctrl_c_stops_an_import_that_takes_long(tmp_path: Path, loop: str) -> None:
+    (tmp_path / "slow_module.py").write_text(IMPORTS)
+    with Program("slow_module:app", "--loop", loop, directory=tmp_path, ready="importing") as server:
+        server.signal(signal.SIGINT)
+        server.exit_code()
+        assert "listens on" not in server.output
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_thread_that_blocks_does_not_outlive_the_second_signal(workers: str) -> None:
+    """Python itself would wait for it, after everything else has ended."""
+    with Program("program", "--workers", workers) as server, server.connect() as client:
+        client.send(get("/thread"))
+        server.wait_for("waits for a thread")
+        server.signal(signal.SIGTERM)
+        server.wait_for("waiting for 1 request")
+        server.signal(signal.SIGTERM)
+        assert client.ended()
+        assert server.exit_code() == 0
+        server.wait_for("shutdown")
+        server.wait_for("these threads do not end")
+
+
+def test_half_a_head_does_not_hold_up_the_end() -> None:
+    """It is no request in progress: nobody waits for the rest of it for the whole window, 30 s."""
+    with Program("program") as server, server.connect() as client:
+        client.send(b"GET / HT")
+        server.ask()  # by now that was read
+        server.signal(signal.SIGINT)
+        assert client.closed()
+        assert server.exit_code() == 0
 
 
 @pytest.mark.parametrize("path", ["/stuck", "/stubborn"])

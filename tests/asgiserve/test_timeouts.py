@@ -158,6 +158,39 @@ def test_body_below_the_least_rate_is_a_408() -> None:
         assert client.ended()
 
 
+def test_time_in_which_a_client_waits_for_100_continue_is_not_held_against_it() -> None:
+    """The application makes up its mind for longer than the grace of the least rate.
+
+    On one parser and one loop alone, because of those five seconds.
+    """
+    began: Moment[None] = Moment()
+    release: Moment[None] = Moment()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/late":
+            began.happen(None)
+            await release
+        await echo(scope, receive, send)
+
+    with (
+        serve_on("h11", "asyncio")(app, request_timeout=LATE) as server,
+        server.connect() as client,
+        server.connect() as watch,
+    ):
+        client.send(request("POST /late HTTP/1.1", "Host: test", "Content-Length: 4", "Expect: 100-continue"))
+        began.wait()
+        watch.send(SLOW_POST)
+        assert watch.response().status == 408
+        release.happen(None)
+        assert client.read_until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.socket.settimeout(0.6)  # more than two sweeps over the deadlines
+        with pytest.raises(TimeoutError):
+            client.read()
+        client.socket.settimeout(PATIENCE)
+        client.send(b"body")
+        assert client.response().body == b"body"
+
+
 def test_body_in_small_pieces_is_served_while_they_keep_coming(serve_twice: Serve) -> None:
     """The request timeout is for each piece: all together may take longer."""
     with (
