@@ -148,9 +148,8 @@ class Inbound:
         """Read on: the application waits for more of the body, or took what there was."""
         if self.continue_due:
             self.continue_due = False
-            if (
-                self._connection.outbound.response is None
-            ):  # RFC 9110 §10.1.1: none after the final response began
+            self.restart_clock()  # the client was right to wait until now
+            if self._connection.outbound.response is None:  # not after the final one (RFC 9110 §10.1.1)
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.resume()
         self._connection.arm()
