@@ -143,8 +143,9 @@ async def endless_shutdown(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "lifespan.startup.complete"})
     await receive()
-    tell("shutdown begins")
-    await asyncio.Event().wait()
+    while True:
+        tell("shutting down")
+        await asyncio.sleep(0.05)
 
 
 async def raising_startup(scope: Scope, receive: Receive, send: Send) -> None:

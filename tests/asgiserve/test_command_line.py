@@ -331,10 +331,11 @@ def test_workers_end_with_their_parent() -> None:
         assert eventually(lambda: not any(map(is_running, workers)), STARTING)
 
 
-def test_unix_socket_stays_when_one_of_its_workers_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_unix_socket_stays_when_one_of_its_workers_ends(tmp_path: Path, loop: str) -> None:
     """The others still listen on it, and so does the one that is started instead."""
     path = tmp_path / "socket"
-    with Program("program", "--uds", str(path), "--workers", "2", "--loop", "asyncio", port=None) as server:
+    with Program("program", "--uds", str(path), "--workers", "2", "--loop", loop, port=None) as server:
         server.wait_for("startup", times=2)
         os.kill(int(server.wait_for("startup").split()[1]), signal.SIGTERM)
         server.wait_for("listens on", times=3)
