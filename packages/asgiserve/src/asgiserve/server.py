@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import multiprocessing
 import socket
 import ssl
 import sys
@@ -96,9 +97,8 @@ class Server:
             for sock in sockets:
                 listeners.append(await self._listen(service, sock, tls))
                 self.addresses.append(url(sock.getsockname(), tls is not None))
-            logger.info(
-                "asgiserve %s listens on %s (Ctrl-C stops it)", __version__, ", ".join(self.addresses)
-            )
+            how = "as a worker" if multiprocessing.parent_process() else "(Ctrl-C stops it)"
+            logger.info("asgiserve %s listens on %s %s", __version__, ", ".join(self.addresses), how)
             self.started.set()
             await self._stop_asked.wait()
             for listener in listeners:

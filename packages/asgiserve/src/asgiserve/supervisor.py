@@ -17,6 +17,7 @@ from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Final
 
+from ._version import __version__
 from .config import Config
 from .errors import ConfigError
 from .listeners import bound
@@ -61,6 +62,7 @@ class Supervisor:
                 sock.listen(config.backlog)
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, self._on_signal)
+            logger.info("asgiserve %s starts %d workers (Ctrl-C stops them)", __version__, config.workers)
             self._workers = [self._start() for _ in range(config.workers)]
             while not self._signals and not self._exit_code:
                 if next(changes):

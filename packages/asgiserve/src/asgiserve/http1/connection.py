@@ -132,6 +132,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application, and strike the connection off the books."""
+        mark = "cut" if self.closing else "the client left"
         self.closing = True
         self.deadline = NEVER
         if self._probe is not None:
@@ -139,7 +140,7 @@ class Connection(asyncio.Protocol):
         del self.inbound  # which refers back to us: without the cycle, both are freed at once
         if self.exchange is not None:
             self.exchange.leave()
-            self._leave_exchange("the client left")
+            self._leave_exchange(mark)
         self.outbound.resume()
         self.service.connection_ended(self)
 
@@ -299,7 +300,7 @@ class Connection(asyncio.Protocol):
         elif exchange.begun:
             self._cut()
         elif exchange.gone:
-            self._leave_exchange("the client left")
+            self._leave_exchange("cancelled" if self.service.draining else "the client left")
             self.close()
         else:
             self.answer(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error")
