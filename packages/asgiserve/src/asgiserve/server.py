@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import multiprocessing
 import socket
 import ssl
-import sys
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Final
@@ -118,16 +118,12 @@ class Server:
         loop = asyncio.get_running_loop()
         factory = partial(Connection, service)
         settings: dict[str, Any] = {"sock": sock, "backlog": self.config.backlog, "ssl": tls}
-        if (
-            sock.family == socket.AF_UNIX
-            and sys.version_info >= (3, 13)
-            and isinstance(loop, asyncio.BaseEventLoop)
-        ):
-            settings["cleanup_socket"] = False  # whoever bound it removes it: other workers listen there too
         if tls is not None:
             settings["ssl_handshake_timeout"] = self.config.request_timeout or NO_TIMEOUT
             settings["ssl_shutdown_timeout"] = NO_TIMEOUT  # a connection has a deadline for it
         if sock.family == socket.AF_UNIX:
+            if "cleanup_socket" in inspect.signature(loop.create_unix_server).parameters:  # Python 3.13
+                settings["cleanup_socket"] = False  # whoever bound it removes it: others may listen there too
             return await loop.create_unix_server(factory, **settings)
         return await loop.create_server(factory, **settings)
 
