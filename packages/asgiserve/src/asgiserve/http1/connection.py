@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from ..deadlines import NEVER, TICK
 from ..errors import ClientDisconnected, RequestRefused
 from ..exchange import Exchange
+from .half_closed import HalfClosed
 from .inbound import Inbound
 from .outbound import Outbound
 from .request import RequestHead
@@ -29,13 +30,6 @@ logger: Final = logging.getLogger("asgiserve.error")
 #: Seconds in which input is still read, and ignored, after the last response on a connection. Closing at
 #: once would make the kernel answer such input with a reset, which can destroy the response on its way.
 LINGER: Final = 2.0
-
-#: Seconds until the reset of a client that has left may have come, and between later looks for it.
-FIRST_PROBE: Final = 0.1
-NEXT_PROBE: Final = 1.0
-
-#: Seconds in which something must be written to such a client to find out; it counts as left otherwise.
-QUIET: Final = 2.0
 
 if sys.version_info >= (3, 12):
     #: Runs the application up to its first wait at once, without a turn of the loop (0.4 µs less).
@@ -56,11 +50,8 @@ class Connection(asyncio.Protocol):
     """The server's side of one HTTP/1.1 connection."""
 
     __slots__ = (
-        "_eof",
-        "_eof_size",
+        "_half_closed",
         "_keep_alive",
-        "_probe",
-        "_probed",
         "_request",
         "_transport",
         "check",
@@ -84,10 +75,7 @@ class Connection(asyncio.Protocol):
         self.check: Callable[[int, Iterable[tuple[bytes, bytes]]], Response] = service.renderer.check
         self.stage = Stage.HEAD
         self.deadline = NEVER
-        self._eof = False  # the client has closed its sending half
-        self._eof_size = 0  # ... when so much of the body of its response had been written
-        self._probe: asyncio.TimerHandle | None = None  # finds out whether it has left; see `verify`
-        self._probed = False  # something was written for that purpose
+        self._half_closed: HalfClosed | None = None  # once the client has closed its sending half
         self.closing = False  # nothing more is read or answered
         # The request in progress
         self._request = _NO_REQUEST
@@ -115,9 +103,9 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Let a client that sends no more have its answers; returns whether the transport stays open."""
-        self._eof = True
         if self.closing or self.endpoints.scheme == "https":
             return False  # TLS has no half-closed connections in asyncio
+        self._half_closed = HalfClosed(self)
         if self.exchange is None:
             self._proceed()
         if self.exchange is None:
@@ -126,7 +114,6 @@ class Connection(asyncio.Protocol):
             self.refuse(RequestRefused(HTTPStatus.BAD_REQUEST, "the request body ended early"))
         else:
             response = self.outbound.response
-            self._eof_size = response.size if response is not None else 0
             self.exchange.half_close(waits=response is None or not response.silent)
         return True
 
@@ -135,9 +122,10 @@ class Connection(asyncio.Protocol):
         mark = "cut" if self.closing else "the client left"
         self.closing = True
         self.deadline = NEVER
-        if self._probe is not None:
-            self._probe.cancel()
-        del self.inbound  # which refers back to us: without the cycle, both are freed at once
+        if self._half_closed is not None:
+            self._half_closed.stop()
+            self._half_closed = None
+        del self.inbound  # it refers back to us: without the cycle, both are freed at once
         if self.exchange is not None:
             self.exchange.leave()
             self._leave_exchange(mark)
@@ -167,7 +155,7 @@ class Connection(asyncio.Protocol):
 
     def head_began(self) -> None:
         """The first bytes of a head have come, not yet the last."""
-        if self._eof:
+        if self._half_closed is not None:
             self.close()
         elif self.stage is not Stage.HEAD:
             self.wait_for(Stage.HEAD, self.service.request_wait)
@@ -179,8 +167,8 @@ class Connection(asyncio.Protocol):
         self._keep_alive = head.keep_alive
         bodiless = self.inbound.body is None
         self.exchange = exchange = Exchange(self, http_scope(head, self.endpoints, service), bodiless)
-        if self._eof:
-            self._eof_size = 0
+        if self._half_closed is not None:
+            self._half_closed.next_request()
             exchange.half_close(waits=True)
         if bodiless:
             self.wait_for(_RESPONSE, service.response_wait)
@@ -206,7 +194,7 @@ class Connection(asyncio.Protocol):
             # From the loop, so that a flood of pipelined requests does not keep others waiting.
             self.inbound.scheduled = True
             self.service.loop.call_soon(self._proceed)
-        elif self._eof:
+        elif self._half_closed is not None:
             self.close()
             return
         elif self.inbound.paused:
@@ -268,27 +256,9 @@ class Connection(asyncio.Protocol):
         await self.outbound.drain()
 
     def verify(self) -> None:
-        """Find out whether a client that sends no more has left, because the application asks for it.
-
-        One that has only closed its sending half looks the same until something is written to it: an
-        interim response, if the final one has not begun; or else what the application sends next.
-        """
-        if self._probe is None and self.exchange is not None:
-            self._probed = not self.exchange.begun and self._request.http_version == "1.1"
-            if self._probed:
-                self.outbound.probe()
-            delay = FIRST_PROBE if self._probed else QUIET
-            self._probe = self.service.loop.call_later(delay, self._look_for_reset)
-
-    def _look_for_reset(self) -> None:
-        response = self.outbound.response
-        written = self._probed or (response is not None and response.size > self._eof_size)
-        if self.outbound.is_reset():
-            self.abort()
-        elif self.exchange is not None and not written:
-            self.exchange.leave()
-        else:
-            self._probe = self.service.loop.call_later(NEXT_PROBE, self._look_for_reset)
+        """Find out whether a client that sends no more has left, because the application asks."""
+        if self._half_closed is not None:
+            self._half_closed.verify(self._request.http_version)
 
     def ended(self, exchange: Exchange, failed: bool) -> None:
         """The application has returned, or raised: make up for an answer that it did not give."""
@@ -313,7 +283,7 @@ class Connection(asyncio.Protocol):
         return (
             self._keep_alive
             and not self.service.draining
-            and (not self._eof or bool(inbound.held))
+            and (self._half_closed is None or bool(inbound.held))
             and (inbound.body is None or inbound.can_discard_body())
         )
 
@@ -376,7 +346,7 @@ class Connection(asyncio.Protocol):
         inbound.held = b""
         self.closing = True
         self.outbound.look()
-        if unread and not self._eof and self._transport.can_write_eof():
+        if unread and self._half_closed is None and self._transport.can_write_eof():
             inbound.resume()
             self._transport.write_eof()
             self.wait_for(Stage.LINGER, LINGER)
