@@ -290,3 +290,33 @@ def test_port_is_free_afterwards() -> None:
         probe.settimeout(PATIENCE)
         with pytest.raises(ConnectionRefusedError):
             probe.connect(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_generator_whose_cleanup_never_ends_does_not_keep_the_process(tmp_path: Path, loop: str) -> None:
+    (tmp_path / "generator.py").write_text(
+        """
+import asyncio
+
+kept = []
+
+
+async def numbers():
+    try:
+        yield 1
+    finally:
+        await asyncio.Event().wait()
+
+
+async def app(scope, receive, send):
+    kept.append(numbers())
+    await kept[-1].__anext__()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"begun"})
+"""
+    )
+    arguments = ("--loop", loop, "--lifespan", "off")
+    with Program("generator:app", *arguments, directory=tmp_path) as server:
+        assert server.ask().body == b"begun"
+        server.signal(signal.SIGTERM)
+        assert server.exit_code() == 0

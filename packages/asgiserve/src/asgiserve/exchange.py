@@ -183,7 +183,7 @@ class Exchange:
     def half_close(self, waits: bool) -> None:
         """The client will send no more; it is still answered, if it `waits` for anything."""
         self._half_closed = True
-        self.gone = not waits
+        self.gone = self.gone or not waits
         self._wake()
 
     def leave(self) -> None:

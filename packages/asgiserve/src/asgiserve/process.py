@@ -134,17 +134,21 @@ def exit_soon(code: int) -> None:
 
 
 def close_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Close an event loop like asyncio.Runner, but without waiting for ever for a task that will not end."""
+    """Close an event loop like asyncio.Runner, but without waiting for ever for what will not end."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
-    if tasks:
-        loop.run_until_complete(asyncio.wait(tasks, timeout=CANCEL_GRACE))
-        for task in tasks:
-            if not task.done():
-                logger.error("this task swallows its cancellation, and is given up: %r", task)
-    loop.run_until_complete(loop.shutdown_asyncgens())
+    _wait_for_end(loop, tasks)
+    _wait_for_end(loop, {loop.create_task(loop.shutdown_asyncgens(), name="closing of generators")})
     loop.close()
+
+
+def _wait_for_end(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]]) -> None:
+    """Run the loop until `tasks` have ended, or their time is up."""
+    if tasks:
+        _, pending = loop.run_until_complete(asyncio.wait(tasks, timeout=CANCEL_GRACE))
+        for task in pending:
+            logger.error("this does not end, and is given up: %r", task)
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
