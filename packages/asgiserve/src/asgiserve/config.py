@@ -74,6 +74,16 @@ class Config:
         None, LISTENING, "The private key, where it is not in the certificate's file."
     )
     ssl_keyfile_password: str | None = _setting(None, LISTENING, "The password of the private key.")
+    ssl_ca_certs: str | None = _setting(
+        None, LISTENING, "Verify the certificates of clients with those in this file (PEM)."
+    )
+    ssl_cert_reqs: int = _setting(
+        0,
+        LISTENING,
+        "Ask clients for a certificate: 0 no, 1 yes, 2 and refuse those without one.",
+        minimum=0,
+        maximum=2,
+    )
 
     workers: int = _setting(1, PROCESSES, "Processes that serve.", minimum=1)
     loop: Literal["auto", "asyncio", "uvloop"] = _setting(
@@ -169,6 +179,10 @@ class Config:
             )
         if self.ssl_keyfile and not self.ssl_certfile:
             raise ConfigError("ssl_keyfile: it needs ssl_certfile beside it")
+        if self.ssl_ca_certs and not self.ssl_certfile:
+            raise ConfigError("ssl_ca_certs: it needs ssl_certfile beside it")
+        if self.ssl_cert_reqs and not self.ssl_ca_certs:
+            raise ConfigError("ssl_cert_reqs: it needs ssl_ca_certs beside it, with what to verify them")
         self.header_pairs()
 
     def header_pairs(self) -> list[tuple[bytes, bytes]]:

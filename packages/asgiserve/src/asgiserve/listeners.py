@@ -1,4 +1,4 @@
-"""Sockets to listen on: TCP, UNIX, inherited; and the TLS context."""
+"""Sockets to listen on: TCP, UNIX, inherited."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import contextlib
 import errno
 import os
 import socket
-import ssl
 import stat
 from collections.abc import Iterator
 from typing import Any
 
 from .config import Config
-from .errors import BindError, ConfigError
+from .errors import BindError
 
 
 def bind(config: Config) -> list[socket.socket]:
@@ -120,18 +119,3 @@ def url(address: object, tls: bool) -> str:
         return f"unix:{address!s}"
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
     return f"{'https' if tls else 'http'}://{host}:{address[1]}"
-
-
-def tls_context(config: Config) -> ssl.SSLContext | None:
-    """The TLS context of `config`, or None where it asks for none; raises ConfigError for unusable files."""
-    if config.ssl_certfile is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(config.ssl_certfile, config.ssl_keyfile, config.ssl_keyfile_password)
-    except (OSError, ssl.SSLError) as error:
-        files = " and ".join(filter(None, (config.ssl_certfile, config.ssl_keyfile)))
-        raise ConfigError(f"ssl_certfile: cannot load {files}: {error.strerror or error}") from error
-    return context

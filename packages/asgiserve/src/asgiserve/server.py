@@ -23,9 +23,10 @@ from ._version import __version__
 from .config import Config
 from .http1.connection import Connection
 from .lifespan import Lifespan
-from .listeners import bound, tls_context, url
+from .listeners import bound, url
 from .loading import load_application
 from .service import Service
+from .tls import tls_context
 
 logger: Final = logging.getLogger("asgiserve.error")
 
