@@ -4,6 +4,9 @@
 # make setup    prepare .venv with all that development needs
 # make format   let ruff lay out the code
 # make docs     write the parts of the reference that are made from code
+# make bench    compare the speed of servers   (make bench ARGS="--servers asgiserve uvicorn --scenarios get")
+# make bench-in-process    compare what asgiserve and uvicorn themselves cost, without a network
+# make profile  show where the time of a request goes inside asgiserve
 # make clean    remove .venv and caches
 #
 # PYTHON=python3.13 VENV=.venv-3.13 make test    the same on another interpreter
@@ -17,7 +20,7 @@ BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 PROJECTS := packages/asgiserve/pyproject.toml packages/asgiweb/pyproject.toml
 
-.PHONY: serve test check setup format docs clean
+.PHONY: serve test check setup format docs bench bench-in-process profile clean
 
 serve: $(VENV)/.serve
 	@exec $(BIN)/asgiserve $(APP) $(ARGS)
@@ -39,11 +42,20 @@ format: $(VENV)/.setup
 docs: $(VENV)/.setup
 	$(BIN)/python -m docs.generate
 
+bench: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-in-process: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks.in_process $(ARGS)
+
+profile: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks.profiling $(ARGS)
+
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# Three steps, each done again only when what it depends on has changed: an empty environment; in it the
-# two packages with what they need to run; and what their tests need.
+# Steps, each done again only when what it depends on has changed: an empty environment; in it the two
+# packages with what they need to run; and what their tests need, and what the benchmarks need.
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { \
@@ -64,5 +76,11 @@ $(VENV)/.serve: constraints.txt $(PROJECTS) | $(BIN)/python
 $(VENV)/.setup: tests/requirements.txt $(VENV)/.serve
 	@echo "Installing what the tests need into $(VENV) ..."
 	@$(PIP) -r tests/requirements.txt || { \
+	  echo "The installation failed; pip says why above. It needs a package index that can be reached."; exit 1; }
+	@touch $@
+
+$(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.serve
+	@echo "Installing what the benchmarks need into $(VENV) ..."
+	@$(PIP) -r benchmarks/requirements.txt || { \
 	  echo "The installation failed; pip says why above. It needs a package index that can be reached."; exit 1; }
 	@touch $@

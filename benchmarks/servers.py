@@ -153,8 +153,8 @@ def serving(
         with output_file.open("wb") as output:
             process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", *command, *arguments],
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
+                cwd=ROOT,  # where -m looks for applications
+                env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,85 @@
+"""Bar charts as SVG, written by hand: one panel for each scenario, one bar for each server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+
+COLUMNS: Final = 2
+WIDTH: Final = 400  # of a panel
+NAME: Final = 70  # width of the servers' names
+BAR: Final = 240  # length of the longest bar
+ROW: Final = 17
+HEAD: Final = 30
+GAP: Final = 18
+
+#: Readable on white and on dark, and without the query, on both somehow.
+STYLE: Final = """
+text { font: 12px system-ui, sans-serif; fill: #57606a }
+.title { font-weight: 600; fill: #1f2328 }
+.bar { fill: #b6bfc9 }
+.ours { fill: #2f6fde }
+@media (prefers-color-scheme: dark) {
+  text { fill: #9ba4ae }
+  .title { fill: #e6edf3 }
+  .bar { fill: #565f69 }
+  .ours { fill: #6ca4f8 }
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One server: its value, and how that is written."""
+
+    name: str
+    value: float
+    label: str
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One scenario."""
+
+    title: str
+    bars: Sequence[Bar]
+
+
+def chart(title: str, panels: Sequence[Panel]) -> str:
+    """Draw panels in two columns; in each panel the longest bar is as long as in the others."""
+    lines = []
+    top = HEAD
+    for begin in range(0, len(panels), COLUMNS):
+        row = panels[begin : begin + COLUMNS]
+        for column, panel in enumerate(row):
+            lines += _panel(panel, column * WIDTH, top)
+        top += HEAD + max(len(panel.bars) for panel in row) * ROW + GAP
+    size = f'width="{COLUMNS * WIDTH}" height="{top}" viewBox="0 0 {COLUMNS * WIDTH} {top}"'
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(title)}">',
+            f"<title>{escape(title)}</title>",
+            f"<style>{STYLE}</style>",
+            f'<text x="0" y="16">{escape(title)}</text>',
+            *lines,
+            "</svg>\n",
+        ]
+    )
+
+
+def _panel(panel: Panel, left: int, top: int) -> list[str]:
+    longest = max((bar.value for bar in panel.bars), default=0.0) or 1.0
+    lines = [f'<text class="title" x="{left}" y="{top + 16}">{escape(panel.title)}</text>']
+    for number, bar in enumerate(panel.bars):
+        y = top + HEAD + number * ROW
+        length = bar.value / longest * BAR
+        kind = "bar ours" if bar.ours else "bar"
+        lines += [
+            f'<text x="{left + NAME - 6}" y="{y + 4}" text-anchor="end">{escape(bar.name)}</text>',
+            f'<rect class="{kind}" x="{left + NAME}" y="{y - 6}" width="{length:.1f}" height="12" rx="2"/>',
+            f'<text x="{left + NAME + length + 5:.1f}" y="{y + 4}">{escape(bar.label)}</text>',
+        ]
+    return lines
