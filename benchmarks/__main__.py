@@ -20,7 +20,7 @@ from typing import Final
 from . import machine, report, tables
 from .answers import what_is_wrong
 from .applications.content import LARGE
-from .measure import Client, Cores
+from .measure import Client, Cores, Measurement
 from .results import Outcome, Results, ScenarioResult
 from .scenarios import SCENARIOS, Scenario
 from .servers import SERVERS, Running, serving
@@ -86,15 +86,19 @@ def run(scenario: Scenario, names: Sequence[str], rounds: int, seconds: int, cor
         running = _start(scenario, outcomes, Path(file.name), cores, stack)
         client = Client(scenario, cores)
         for server in running:
-            client.measure(server, WARM_UP)
+            _ask(client, server, WARM_UP, running, outcomes[server.name])
         for number in range(rounds):
+            running = [server for server in running if not outcomes[server.name].wrong]
             first = number % max(len(running), 1)  # nobody is always the one who comes after the slowest
             for server in running[first:] + running[:first]:
-                measurement = client.measure(server, seconds, running)
-                outcomes[server.name].rounds.append(measurement)
-                _tell(
-                    f"{scenario.name} {number + 1}/{rounds}: {server.name} {measurement.rate:.0f} requests/s"
-                )
+                outcome = outcomes[server.name]
+                measurement = _ask(client, server, seconds, running, outcome)
+                if measurement:
+                    outcome.rounds.append(measurement)
+                    progress = (
+                        f"{scenario.name} {number + 1}/{rounds}: {server.name} {measurement.rate:.0f}/s"
+                    )
+                    print(f"  {progress}", file=sys.stderr, flush=True)
         for server in running:
             outcomes[server.name].peak_memory = server.peak_memory
     return ScenarioResult(
@@ -127,8 +131,15 @@ def _start(
     return running
 
 
-def _tell(progress: str) -> None:
-    print(f"  {progress}", file=sys.stderr, flush=True)
+def _ask(
+    client: Client, server: Running, seconds: int, running: list[Running], outcome: Outcome
+) -> Measurement | None:
+    """Measure a server once; note it if that is impossible, because the server has died."""
+    try:
+        return client.measure(server, seconds, running)
+    except RuntimeError as error:
+        outcome.wrong = str(error)
+        return None
 
 
 if __name__ == "__main__":

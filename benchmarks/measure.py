@@ -58,7 +58,10 @@ class Client:
         self._file.flush()
 
     def measure(self, server: Running, seconds: int, others: Iterable[Running] = ()) -> Measurement:
-        """Ask a server for some seconds; `others` run beside it, and should be idle."""
+        """Ask a server for some seconds; `others` run beside it, and should be idle.
+
+        Raises RuntimeError if wrk fails, because the server does not listen any more.
+        """
         others = [other for other in others if other is not server]
         _wait_until_idle(others)
         counted = _Counted(server, others, self.cores)
@@ -95,7 +98,8 @@ class Client:
         after = os.times()
         _, found, told = run.stdout.partition("JSON ")
         if not found:
-            raise RuntimeError(f"wrk failed at {server.name}:\n{run.stdout}{run.stderr}")
+            said = " ".join((run.stdout + run.stderr).split())
+            raise RuntimeError(f"wrk failed with {run.returncode}: {said}")
         cpu = after.children_user + after.children_system - before.children_user - before.children_system
         return json.loads(told), cpu
 
