@@ -27,7 +27,7 @@ from asgiserve.config import Config
 from asgiserve.http1.connection import Connection
 from asgiserve.service import Service
 
-from . import machine
+from . import machine, report
 from .applications.asgi import Message, Receive, Scope, Send
 from .applications.content import HELLO
 from .results import Spread, write
@@ -252,6 +252,7 @@ def main() -> None:
             "rows": rows,
         }
         print(f"Saved: {write(machine.interpreter() + '-in-process', data)}")
+        report.main()
 
 
 def line(row: dict[str, Any]) -> str:
