@@ -180,7 +180,7 @@ def test_rejected_first_event_changes_nothing(serve: Serve, wrong: Message) -> N
     with serve(app, date_header=False) as server, server.connect() as client:
         client.send(GET_AND_CLOSE)
         assert client.read_all() == (
-            b"HTTP/1.1 200 OK\r\nserver: asgiserve\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\nserver: asgiserve\r\n\r\nok"
         )
 
 

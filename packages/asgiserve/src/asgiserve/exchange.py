@@ -26,24 +26,20 @@ FAIR_SHARE: Final = 262144
 class Wire(Protocol):
     """What carries an exchange: an HTTP/1.1 connection."""
 
-    @property
-    def write_paused(self) -> bool:
-        """Whether the client reads more slowly than the application writes."""
-        ...
+    write_paused: bool  # the client reads more slowly than the application writes
 
     def want_body(self) -> None:
         """Read on: the application waits for more of the request body, or took what there was."""
         ...
 
-    def check(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Any:
-        """Check a response head; raises TypeError or ValueError. The result goes back to `respond`."""
+    def hold(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Any:
+        """Check a response head, and wait a moment for the first piece of the body to `respond` with.
+
+        Raises TypeError or ValueError, with nothing changed.
+        """
         ...
 
-    def hold(self) -> None:
-        """A checked head waits for the first piece of the body."""
-        ...
-
-    def respond(self, response: Any, body: bytes, more: bool) -> None:
+    def respond(self, head: Any, body: bytes, more: bool) -> None:
         """Write the head and the first piece of the body; raises ValueError with nothing written."""
         ...
 
@@ -70,32 +66,26 @@ class Exchange:
     __slots__ = (
         "_body",
         "_body_complete",
-        "_body_taken",
-        "_half_closed",
         "_readers",
         "_unyielded",
         "_wire",
         "begun",
         "complete",
         "gone",
-        "response",
+        "head",
         "scope",
-        "started_at",
         "task",
     )
 
-    def __init__(self, wire: Wire, scope: Scope, body_complete: bool) -> None:
+    def __init__(self, wire: Wire, scope: Scope, body: bytes, body_complete: bool) -> None:
         self._wire = wire
         self.scope = scope
         self.task: asyncio.Task[None] | None = None
-        self.started_at = 0.0  # for the access log
-        self._body = b""
+        self._body: bytes | None = body  # what waits for `receive`; None once it has delivered the last of it
         self._body_complete = body_complete
-        self._body_taken = False  # the last http.request was delivered
         self._readers: Waiters | None = None
-        self._half_closed = False
         self._unyielded = 0  # bytes sent since the event loop had its turn
-        self.response: Any = None  # checked by the wire, held until the first piece of the body
+        self.head: Any = None  # checked by the wire, held until the first piece of the body
         self.begun = False  # the head was written
         self.complete = False  # the response was written to its end, by the application or for it
         self.gone = False  # the client has left: send() raises from now on
@@ -105,14 +95,15 @@ class Exchange:
     async def receive(self) -> Message:
         """Deliver the request body, then ``http.disconnect`` once the client left or the response ended."""
         while not self.complete:
-            if self._body or (self._body_complete and not self._body_taken):
-                body = self._body
+            body = self._body
+            if body or (self._body_complete and body is not None):
+                if self._body_complete:
+                    self._body = None
+                    return {"type": "http.request", "body": body, "more_body": False}
                 self._body = b""
-                self._body_taken = self._body_complete
-                if not self._body_complete:
-                    self._wire.want_body()
-                return {"type": "http.request", "body": body, "more_body": not self._body_complete}
-            if self._half_closed and not self.gone:
+                self._wire.want_body()
+                return {"type": "http.request", "body": body, "more_body": True}
+            if not self.gone:
                 self._wire.verify()
             if self.gone:
                 break
@@ -133,19 +124,33 @@ class Exchange:
             return
         if self.gone:
             raise ClientDisconnected("the client has left")
+        wire = self._wire
         kind = message["type"]
         if kind == "http.response.body":
-            self._send_body(message)
+            head = self.head
+            if head is None:
+                raise RuntimeError("http.response.body was sent before http.response.start")
+            body = message.get("body", b"")
+            if type(body) is not bytes:
+                body = _bytes(body)
+            more = message.get("more_body", False)
+            if self.begun:
+                wire.write(body, more)
+            else:
+                wire.respond(head, body, more)
+            if more:
+                self._unyielded += len(body) + 1
+            else:
+                self.finish()
         elif kind == "http.response.start":
-            if self.response is not None:
+            if self.head is not None:
                 raise RuntimeError("http.response.start was sent twice")
-            self.response = self._wire.check(message["status"], message.get("headers", ()))
-            self._wire.hold()
+            self.head = wire.hold(message["status"], message.get("headers", ()))
             return
         else:
             raise ValueError(f"{kind!r} is not an event of an HTTP response")
-        if self._wire.write_paused:
-            await self._wire.drain()
+        if wire.write_paused:
+            await wire.drain()
             if self.gone and not self.complete:
                 raise ClientDisconnected("the client has left")
             self._unyielded = 0
@@ -153,36 +158,17 @@ class Exchange:
             self._unyielded = 0
             await asyncio.sleep(0)
 
-    def _send_body(self, message: Message) -> None:
-        if self.response is None:
-            raise RuntimeError("http.response.body was sent before http.response.start")
-        body = message.get("body", b"")
-        if type(body) is not bytes:
-            if not isinstance(body, (bytes, bytearray, memoryview)):
-                raise TypeError(f"the body must be bytes, not {type(body).__name__}")
-            body = bytes(body)
-        more = bool(message.get("more_body", False))
-        self._unyielded += len(body) + 1
-        if self.begun:
-            self._wire.write(body, more)
-        else:
-            self._wire.respond(self.response, body, more)
-            self.begun = True
-        if not more:
-            self.finish()
-
     # What the wire calls
 
     def feed(self, body: bytes, complete: bool) -> int:
         """Take a piece of the request body; return how many bytes wait for the application."""
-        self._body = self._body + body if self._body else body
+        self._body = waiting = self._body + body if self._body else body
         self._body_complete = complete
         self._wake()
-        return len(self._body)
+        return len(waiting)
 
     def half_close(self, waits: bool) -> None:
         """The client will send no more; it is still answered, if it `waits` for anything."""
-        self._half_closed = True
         self.gone = self.gone or not waits
         self._wake()
 
@@ -194,7 +180,8 @@ class Exchange:
     def finish(self) -> None:
         """The response is written to its end: what the application sends from now on is ignored."""
         self.complete = True
-        self._wake()
+        if self._readers is not None:
+            self._readers.wake()
 
     def _wake(self) -> None:
         if self._readers is not None:
@@ -225,6 +212,12 @@ class Exchange:
     def __str__(self) -> str:
         # The scope is the application's to change, and this is for the log: it must not fail.
         return f"{self.scope.get('method')} {self.scope.get('path')!r}"
+
+
+def _bytes(body: object) -> bytes:
+    if not isinstance(body, (bytes, bytearray, memoryview)):
+        raise TypeError(f"the body must be bytes, not {type(body).__name__}")
+    return bytes(body)
 
 
 def _is_disconnect(error: BaseException) -> bool:

@@ -12,8 +12,6 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .http1.request import RequestHead
-    from .http1.response import Response
     from .http1.scope import Endpoints
 
 access_logger: Final = logging.getLogger("asgiserve.access")
@@ -39,23 +37,23 @@ class AccessLog:
     def write(
         self,
         client: Endpoints,
-        request: RequestHead,
-        response: Response | None,
+        request: tuple[str, str, str],
+        status: int | None,
+        size: int,
         started_at: float,
         mark: str,
     ) -> None:
-        """Log an exchange that is over; `response` is None if its head was never written.
+        """Log an exchange that is over: `request` is method, target and version of HTTP.
 
-        `mark` says why a response is incomplete, and is empty for one that is whole.
+        `status` is None if the head of the response was never written, `size` the bytes of its body that
+        were. `mark` says why a response is incomplete, and is empty for one that is whole.
         """
         access_logger.info(
             '%s "%s %s HTTP/%s" %s %d %.1fms%s',
             client,
-            request.method,
-            request.target.decode("ascii"),
-            request.http_version,
-            response.status if response else "-",
-            response.size if response else 0,
+            *request,
+            "-" if status is None else status,
+            size,
             (time.monotonic() - started_at) * 1000,
             f" ({mark})" if mark else "",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from .config import Config
 from .deadlines import Deadlines, wait
 from .http1.parsers import HeadParser, head_parser
 from .http1.response import ResponseRenderer
+from .http1.scope import scope_templates
 from .logs import AccessLog
 from .types import ASGIApplication
 
@@ -36,15 +38,15 @@ class Service:
             server_header=config.server_header, date_header=config.date_header, headers=config.header_pairs()
         )
         self.parser: HeadParser = head_parser(config.http)
+        self.scopes = scope_templates(config, state)
         self.deadlines = Deadlines(self.connections, self.renderer.refresh_date)
         self.request_wait = wait(config.request_timeout)
         self.response_wait = wait(config.response_timeout)
         self.keep_alive_wait = wait(config.keep_alive_timeout)
         self.write_wait = wait(config.write_timeout)
         # In a head that is no longer than this, no line can be too long.
-        self.harmless_head_size = min(
-            config.max_request_line, config.max_header_size, config.max_headers_size
-        )
+        limits = (config.max_request_line, config.max_header_size, config.max_headers_size)
+        self.harmless_head_size = min((limit for limit in limits if limit), default=sys.maxsize)
         self.access_log = AccessLog() if config.access_log else None
 
     def drain(self) -> None:

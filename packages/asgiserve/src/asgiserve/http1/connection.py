@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final, cast
 from ..deadlines import NEVER, TICK
 from ..errors import ClientDisconnected, RequestRefused
 from ..exchange import Exchange
+from .framing import begin_body
 from .half_closed import HalfClosed
 from .inbound import Inbound
-from .outbound import Outbound
-from .request import RequestHead
-from .response import Response
+from .outbound import LARGE_PIECE, Outbound
+from .request import CLOSE, NO_REQUEST, Fields
+from .response import ResponseHead, wrong_length
 from .scope import Endpoints, http_scope
 from .stages import EXPIRE, Stage, arm
 
@@ -31,30 +32,33 @@ logger: Final = logging.getLogger("asgiserve.error")
 #: once would make the kernel answer such input with a reset, which can destroy the response on its way.
 LINGER: Final = 2.0
 
+#: Runs the application in the next turn of the loop: for pipelined requests, which must neither keep others
+#: waiting nor pile up on the stack.
+_begin_soon = asyncio.Task
+
 if sys.version_info >= (3, 12):
     #: Runs the application up to its first wait at once, without a turn of the loop (0.4 µs less).
-    new_task = partial(asyncio.Task, eager_start=True)
+    _begin_now = partial(asyncio.Task, eager_start=True)
 else:
-    new_task = asyncio.Task
+    _begin_now = asyncio.Task
 
 # The stages that every request passes, as globals: an attribute of an Enum costs 40 ns.
 _IDLE: Final = Stage.IDLE
 _RESPONSE: Final = Stage.RESPONSE
 _HELD: Final = Stage.HELD
 
-#: Stands for a request whose head could not be read.
-_NO_REQUEST: Final = RequestHead("GET", b"/", "1.1", [])
-
 
 class Connection(asyncio.Protocol):
     """The server's side of one HTTP/1.1 connection."""
 
     __slots__ = (
+        "_fields",
         "_half_closed",
-        "_keep_alive",
-        "_request",
+        "_method",
+        "_persistence",
+        "_started_at",
+        "_target",
         "_transport",
-        "check",
         "closing",
         "deadline",
         "endpoints",
@@ -63,6 +67,7 @@ class Connection(asyncio.Protocol):
         "outbound",
         "service",
         "stage",
+        "write_paused",
     )
 
     def __init__(self, service: Service) -> None:
@@ -71,15 +76,15 @@ class Connection(asyncio.Protocol):
         self.endpoints: Endpoints
         self.inbound: Inbound
         self.outbound: Outbound
-        #: Check a response head; raises TypeError or ValueError.
-        self.check: Callable[[int, Iterable[tuple[bytes, bytes]]], Response] = service.renderer.check
         self.stage = Stage.HEAD
         self.deadline = NEVER
         self._half_closed: HalfClosed | None = None  # once the client has closed its sending half
         self.closing = False  # nothing more is read or answered
-        # The request in progress
-        self._request = _NO_REQUEST
-        self._keep_alive = True
+        self.write_paused = False  # the client reads more slowly than the application writes
+        # The request in progress, or the last one
+        self._method, self._target, self._fields = NO_REQUEST
+        self._persistence = self._fields.persistence
+        self._started_at = 0.0  # for the access log
         self.exchange: Exchange | None = None  # while its response is not complete
 
     # What the event loop calls
@@ -113,8 +118,7 @@ class Connection(asyncio.Protocol):
         if self.inbound.body is not None:
             self.refuse(RequestRefused(HTTPStatus.BAD_REQUEST, "the request body ended early"))
         else:
-            response = self.outbound.response
-            self.exchange.half_close(waits=response is None or not response.silent)
+            self.exchange.half_close(waits=not self.outbound.silent)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -129,17 +133,20 @@ class Connection(asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.leave()
             self._leave_exchange(mark)
-        self.outbound.resume()
+        self.write_paused = False
+        self.outbound.wake()
         self.service.connection_ended(self)
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the application writes."""
-        self.outbound.pause()
+        self.write_paused = True
+        self.outbound.look()
         self.arm()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
-        self.outbound.resume()
+        self.write_paused = False
+        self.outbound.wake()
         self.arm()
         if self.exchange is None:
             self._proceed()
@@ -160,81 +167,122 @@ class Connection(asyncio.Protocol):
         elif self.stage is not Stage.HEAD:
             self.wait_for(Stage.HEAD, self.service.request_wait)
 
-    def begin(self, head: RequestHead) -> None:
-        """Open the exchange of a request."""
+    def begin(self, method: str, target: str, fields: Fields, content: bytes) -> None:
+        """Open the exchange of a request, and call the application; `content` came of the request's body."""
         service = self.service
-        self._request = head
-        self._keep_alive = head.keep_alive
+        self._method = method
+        self._target = target
+        self._fields = fields
+        self._persistence = fields.persistence if not service.draining else CLOSE
         bodiless = self.inbound.body is None
-        self.exchange = exchange = Exchange(self, http_scope(head, self.endpoints, service), bodiless)
+        scope = http_scope(method, target, fields, self.endpoints, service)
+        self.exchange = exchange = Exchange(self, scope, content, bodiless)
         if self._half_closed is not None:
             self._half_closed.next_request()
             exchange.half_close(waits=True)
         if bodiless:
-            self.wait_for(_RESPONSE, service.response_wait)
+            self.stage = _RESPONSE
+            self.deadline = service.deadlines.now + service.response_wait
         else:
             self.arm()
         if service.access_log is not None:
-            exchange.started_at = time.monotonic()
-
-    def start(self) -> None:
-        """Call the application with the request that has begun."""
-        exchange = self.exchange
-        if exchange is not None:
-            service = self.service
-            service.exchanges.add(exchange)
-            # The event loop may call us in the context of an application that made it watch the socket;
-            # the next request must not see the variables of that one.
-            context = service.context.copy()
-            exchange.task = new_task(exchange.run(service.app), loop=service.loop, context=context)
+            self._started_at = time.monotonic()
+        service.exchanges.add(exchange)
+        # The event loop may call us in the context of an application that made it watch the socket; the next
+        # request must not see the variables of that one. A task without a name gets one made, for 0.1 µs.
+        task = _begin_soon if self.inbound.proceeding else _begin_now
+        exchange.task = task(
+            exchange.run(service.app), loop=service.loop, name="request", context=service.context.copy()
+        )
 
     def turn(self) -> None:
         """Request and response are over: it is the next request's turn."""
-        if self.inbound.held:
-            # From the loop, so that a flood of pipelined requests does not keep others waiting.
-            self.inbound.scheduled = True
-            self.service.loop.call_soon(self._proceed)
-        elif self._half_closed is not None:
+        inbound = self.inbound
+        if self._half_closed is not None and not inbound.held:
             self.close()
             return
-        elif self.inbound.paused:
-            self.inbound.resume()
-        if not self.outbound.paused:
+        if not self.write_paused:
             self.wait_for(_IDLE, self.service.keep_alive_wait)
+        if inbound.held:
+            self._proceed()
+        else:
+            inbound.resume()
 
     # What an exchange calls: the wire
 
     @property
-    def write_paused(self) -> bool:
-        """Whether the client reads more slowly than the application writes."""
-        return self.outbound.paused
+    def responding(self) -> bool:
+        """Whether the final response has begun, or is complete."""
+        return self.exchange is None or self.exchange.begun
 
     def want_body(self) -> None:
         """Read on: the application waits for more of the request body, or took what there was."""
         if not self.closing and self.inbound.body is not None:
             self.inbound.want_body()
 
-    def hold(self) -> None:
-        """Wait a moment for the first piece of the body: a failure until then still becomes a 500."""
-        self.wait_for(_HELD, TICK)
+    def hold(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> ResponseHead:
+        """Check a head, and hold it a moment for the first piece of the body.
 
-    def respond(self, response: Response, body: bytes, more: bool) -> None:
+        A failure until then still becomes a 500. Raises TypeError or ValueError, with nothing changed.
+        """
+        service = self.service
+        head = service.renderer.check(status, headers)
+        self.stage = _HELD
+        self.deadline = service.deadlines.now + TICK
+        return head
+
+    def respond(self, head: ResponseHead, body: bytes, more: bool) -> None:
         """Write the head and the first piece of the body together; raises ValueError with nothing written."""
-        framing = response.begin(self._request.method, self._request.http_version, body, more)
-        content = response.frame(body, more)
-        persistence = b""
-        if response.close or not self._may_persist():
-            self._keep_alive = False
-            persistence = b"connection: close\r\n"
-        elif self._request.http_version == "1.0":
-            persistence = b"connection: keep-alive\r\n"
+        if more or not head.has_content or self._method == "HEAD":
+            self._respond_in_pieces(head, body, more)
+            return
+        size = len(body)
+        length = head.content_length
+        if length is None:
+            framing = b"content-length: %d\r\n" % size
+        elif length == size:
+            framing = b""
+        else:
+            raise wrong_length(length, size)
+        if head.close or self._half_closed is not None or self.inbound.body is not None:
+            self._limit_persistence(head)
+        exchange = self.exchange
+        if exchange is not None:
+            exchange.begun = True
+        own = self.service.renderer.own[head.replaced]
+        if size > LARGE_PIECE:
+            self._transport.write(b"".join((head.lines, framing, self._persistence, own)))
+            self._transport.write(body)
+        else:
+            self._transport.write(b"".join((head.lines, framing, self._persistence, own, body)))
+        self._finish(head.status, size)
+
+    def _respond_in_pieces(self, head: ResponseHead, body: bytes, more: bool) -> None:
+        writer, framing = begin_body(head, self._method, self._fields.http_version, body, more)
+        content = writer.frame(body, more)
+        self.outbound.head = head
+        self.outbound.writer = writer
+        if self.outbound.until_close:
+            self._persistence = CLOSE
+        self._limit_persistence(head)
         if self.exchange is not None:
             self.exchange.begun = True
-        self.outbound.begin(response, framing, persistence, content)
+        self.outbound.begin(head, framing, self._persistence, content)
         if more:
             self.arm()
         else:
-            self._finish()
+            self.outbound.head = self.outbound.writer = None
+            self._finish(head.status, writer.size)
+
+    def _limit_persistence(self, head: ResponseHead) -> None:
+        """Let the connection end with this response, if no other can follow (RFC 9112 §9.3)."""
+        inbound = self.inbound
+        if (
+            head.close
+            or (self._half_closed is not None and not inbound.held)
+            or not (inbound.body is None or inbound.can_discard_body())
+        ):
+            self._persistence = CLOSE
 
     def write(self, body: bytes, more: bool) -> None:
         """Write a further piece of the body; raises ValueError, or ClientDisconnected, with nothing written.
@@ -242,23 +290,27 @@ class Connection(asyncio.Protocol):
         asyncio tells of a write that failed only in a later turn of the loop, which an application that
         does nothing but send would never let come: so the transport is asked.
         """
-        response = self.outbound.response
-        if response is None or self._transport.is_closing():
+        outbound = self.outbound
+        head = outbound.head
+        writer = outbound.writer
+        if head is None or writer is None or self._transport.is_closing():
             if self.exchange is not None:
                 self.exchange.leave()
             raise ClientDisconnected("the client has left")
-        self.outbound.go_on(response, body, more)
+        outbound.go_on(writer, body, more)
         if not more:
-            self._finish()
+            outbound.head = outbound.writer = None
+            self._finish(head.status, writer.size)
 
     async def drain(self) -> None:
         """Wait until the client has read enough, or has left."""
-        await self.outbound.drain()
+        while self.write_paused:
+            await self.outbound.drain()
 
     def verify(self) -> None:
         """Find out whether a client that sends no more has left, because the application asks."""
         if self._half_closed is not None:
-            self._half_closed.verify(self._request.http_version)
+            self._half_closed.verify(self._fields.http_version)
 
     def ended(self, exchange: Exchange, failed: bool) -> None:
         """The application has returned, or raised: make up for an answer that it did not give."""
@@ -277,49 +329,52 @@ class Connection(asyncio.Protocol):
 
     # The end of a response
 
-    def _may_persist(self) -> bool:
-        """Whether another request can follow on this connection (RFC 9112 §9.3)."""
-        inbound = self.inbound
-        return (
-            self._keep_alive
-            and not self.service.draining
-            and (self._half_closed is None or bool(inbound.held))
-            and (inbound.body is None or inbound.can_discard_body())
-        )
-
-    def _finish(self) -> None:
+    def _finish(self, status: int, size: int) -> None:
         """The response is complete: take the next request, or close."""
-        self._leave_exchange()
-        if not self._keep_alive:
-            self.close()
-        elif self.inbound.body is not None:
-            self.inbound.discard_body()
-            self.arm()
-        else:
-            self.turn()
-
-    def _leave_exchange(self, mark: str = "") -> None:
-        exchange = self.exchange
-        response = self.outbound.response
+        service = self.service
+        inbound = self.inbound
+        if service.access_log is not None and self.exchange is not None:
+            self._log(status, size, "")
         self.exchange = None
-        self.outbound.response = None
-        if self.service.access_log is not None and exchange is not None:
-            self.service.access_log.write(self.endpoints, self._request, response, exchange.started_at, mark)
+        if self._persistence is CLOSE:
+            self.close()
+        elif inbound.body is not None:
+            inbound.discard_body()
+            self.arm()
+        elif inbound.held or inbound.paused or self._half_closed is not None or self.write_paused:
+            self.turn()
+        else:
+            self.stage = _IDLE
+            self.deadline = service.deadlines.now + service.keep_alive_wait
+
+    def _leave_exchange(self, mark: str) -> None:
+        """The response stays incomplete: `mark` says why, in the log."""
+        outbound = self.outbound
+        head = outbound.head
+        if self.service.access_log is not None and self.exchange is not None:
+            self._log(head.status if head is not None else None, outbound.size, mark)
+        self.exchange = None
+        outbound.head = outbound.writer = None
+
+    def _log(self, status: int | None, size: int, mark: str) -> None:
+        if self.service.access_log is not None:
+            request = (self._method, self._target, self._fields.http_version)
+            self.service.access_log.write(self.endpoints, request, status, size, self._started_at, mark)
 
     def answer(self, status: HTTPStatus, text: str) -> None:
         """Answer in the application's place, and close."""
-        response = self.check(status.value, [(b"content-type", b"text/plain; charset=utf-8")])
-        response.close = True
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+        head = self.service.renderer.check(status.value, headers)
         if self.exchange is not None:
             self.exchange.leave()
-        self.respond(response, f"{text}\n".encode(), False)
+        self.respond(head, f"{text}\n".encode(), False)
 
     def refuse(self, refused: RequestRefused) -> None:
         """Answer a request that cannot be served, if that is still possible, and close."""
         detail = f" ({refused.__cause__})" if refused.__cause__ else ""
         logger.info("%s: %d %s%s", self.endpoints, refused.status, refused, detail)
         if self.exchange is None:
-            self._request = _NO_REQUEST
+            self._method, self._target, self._fields = NO_REQUEST
         elif self.exchange.begun:
             self.exchange.leave()
             self._cut()
@@ -328,9 +383,9 @@ class Connection(asyncio.Protocol):
 
     def _cut(self) -> None:
         """End a response that stays incomplete, so that the client can tell."""
-        response = self.outbound.response
+        until_close = self.outbound.until_close
         self._leave_exchange("cut")
-        if response is not None and response.until_close:
+        if until_close:
             self.abort()
         else:
             self.close()
@@ -366,8 +421,8 @@ class Connection(asyncio.Protocol):
     def stop(self) -> None:
         """The server drains: close now if nothing is in progress, and else after the response."""
         if self.exchange is not None:
-            self._keep_alive = False
-        elif not self.inbound.held or not (self.service.exchanges or self.outbound.paused):
+            self._persistence = CLOSE
+        elif not self.inbound.held or not (self.service.exchanges or self.write_paused):
             self.inbound.held = b""  # half a head, which is no request yet, and holds nobody up
             self.close()
 

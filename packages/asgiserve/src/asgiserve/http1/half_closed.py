@@ -28,8 +28,7 @@ class HalfClosed:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        response = connection.outbound.response
-        self._size = response.size if response is not None else 0  # of the response's body by then
+        self._size = connection.outbound.size  # of the response's body by then
         self._probed = False  # something was written to find out
         self._timer: asyncio.TimerHandle | None = None
 
@@ -51,8 +50,7 @@ class HalfClosed:
 
     def _look(self) -> None:
         connection = self._connection
-        response = connection.outbound.response
-        written = self._probed or (response is not None and response.size > self._size)
+        written = self._probed or connection.outbound.size > self._size
         if connection.outbound.is_reset():
             connection.abort()
         elif connection.exchange is not None and not written:

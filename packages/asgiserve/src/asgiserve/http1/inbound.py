@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from ..deadlines import TICK
 from ..errors import RequestRefused
 from .body import BodyReader, ChunkedReader, LengthReader
-from .request import RequestHead, check_partial, check_size
+from .request import KEPT_FIELDS, Fields, check_partial, check_size, read_again
 
 if TYPE_CHECKING:
     from ..service import Service
@@ -44,6 +44,7 @@ class Inbound:
     __slots__ = (
         "_clock",
         "_connection",
+        "_fields",
         "_paused_at",
         "_service",
         "_size",
@@ -52,7 +53,7 @@ class Inbound:
         "continue_due",
         "held",
         "paused",
-        "scheduled",
+        "proceeding",
     )
 
     def __init__(self, connection: Connection, service: Service, transport: asyncio.Transport) -> None:
@@ -60,9 +61,10 @@ class Inbound:
         self._service = service
         self._transport = transport
         self.held = b""  # the beginning of a head, or what follows the request in progress
-        self.scheduled = False  # the event loop is about to call `proceed`
+        self.proceeding = False  # reading on in what was held behind a request
         self.paused = False  # the socket is not read
         self._paused_at = 0.0
+        self._fields: Fields | None = None  # of the last head, to know them again
         self.body: BodyReader | None = None  # while the request's body has not been read to its end
         self.continue_due = False  # the client waits for 100 Continue before it sends the body
         self._size = 0  # content of the body so far
@@ -75,7 +77,7 @@ class Inbound:
         while self.held and not connection.closing:
             if self.body is not None:
                 self._read_body(self.body)
-            elif connection.exchange is not None or connection.outbound.paused or self.scheduled:
+            elif connection.exchange is not None or connection.write_paused:
                 if len(self.held) > HIGH_WATER:
                     self.pause()
                 return
@@ -84,45 +86,66 @@ class Inbound:
 
     def proceed(self) -> None:
         """Read on in what was held behind a request; raises RequestRefused."""
-        self.scheduled = False
         self.resume()
-        self.feed(b"")
+        self.proceeding = True
+        try:
+            self.feed(b"")
+        finally:
+            self.proceeding = False
 
     def _read_head(self, data: bytes) -> bool:
         """Begin a request if its head is complete; return whether there may be more to do."""
         service = self._service
-        if data[0] == 13 and (empty := _EMPTY_LINES.match(data)):
+        fields = self._fields
+        if (
+            fields is not None
+            and len(data) <= service.harmless_head_size
+            and (head := read_again(data, fields)) is not None
+        ):
+            method, target, end = head
+        elif data[0] == 13 and (empty := _EMPTY_LINES.match(data)):
             self.held = data[empty.end() :]
             return True
-        end = data.find(b"\r\n\r\n") + 4
-        if end == 3:
-            check_partial(data, service.config)
-            self._connection.head_began()
-            return False
-        if end > service.harmless_head_size:
-            check_size(data[:end], service.config)
-        head = service.parser.parse(data if end == len(data) else data[:end])
-        if len(head.headers) > service.config.max_headers > 0:
-            raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many header fields")
-        if head.content_length or head.chunked:
-            self._begin_body(head)
-        self.held = data[end:]
-        self._connection.begin(head)
-        if self.body is not None and self.held:
-            self._read_body(self.body)  # before the application asks for it
-        self._connection.start()
+        else:
+            end = data.find(b"\r\n\r\n") + 4
+            if end == 3:
+                check_partial(data, service.config)
+                self._connection.head_began()
+                return False
+            if end > service.harmless_head_size:
+                check_size(data[:end], service.config)
+            method, target, fields = service.parser.parse(data if end == len(data) else data[:end])
+            if len(fields.headers) > service.config.max_headers > 0:
+                raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many header fields")
+            self._fields = fields if 0 < len(fields.raw) <= KEPT_FIELDS else None
+        rest = data[end:]
+        if fields.has_body:
+            content, rest = self._begin_body(fields, rest)
+        else:
+            content = b""
+        self.held = rest
+        self._connection.begin(method, target, fields, content)
         return True
 
-    def _begin_body(self, head: RequestHead) -> None:
+    def _begin_body(self, fields: Fields, data: bytes) -> tuple[bytes, bytes]:
+        """Read what came of a body together with its head; return its content, and what lies behind its end."""
         config = self._service.config
-        if head.content_length is None:
-            self.body = ChunkedReader(config.max_body_size, config.max_headers_size or sys.maxsize)
-        elif 0 < config.max_body_size < head.content_length:
+        reader: BodyReader
+        if fields.content_length is None:
+            reader = ChunkedReader(config.max_body_size, config.max_headers_size or sys.maxsize)
+        elif 0 < config.max_body_size < fields.content_length:
             raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
         else:
-            self.body = LengthReader(head.content_length)
-        self.continue_due = head.expect_continue
+            reader = LengthReader(fields.content_length)
         self.restart_clock()
+        content, rest = reader.read(data)
+        self._size = len(content)
+        if not reader.complete:
+            self.body = reader
+            self.continue_due = fields.expect_continue and not data
+            if len(content) >= HIGH_WATER:
+                self.pause()
+        return content, rest
 
     def _read_body(self, reader: BodyReader) -> None:
         """Pass the application a piece of the body; what lies behind the body stays held."""
@@ -149,7 +172,7 @@ class Inbound:
         if self.continue_due:
             self.continue_due = False
             self.restart_clock()  # the client was right to wait until now
-            if self._connection.outbound.response is None:  # not after the final one (RFC 9110 §10.1.1)
+            if not self._connection.responding:  # not after the final one (RFC 9110 §10.1.1)
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.resume()
         self._connection.arm()

@@ -13,7 +13,8 @@ from array import array
 from typing import TYPE_CHECKING, Final
 
 from ..waiting import Waiters
-from .response import Response
+from .framing import BodyWriter, CloseWriter, SilentWriter
+from .response import ResponseHead
 
 if TYPE_CHECKING:
     from ..service import Service
@@ -25,51 +26,57 @@ LARGE_PIECE: Final = 65536
 class Outbound:
     """What a connection writes, and how far its client has taken it."""
 
-    __slots__ = ("_drained", "_service", "_transport", "paused", "response", "unsent")
+    __slots__ = ("_drained", "_service", "_transport", "head", "unsent", "writer")
 
     def __init__(self, service: Service, transport: asyncio.Transport) -> None:
         self._service = service
         self._transport = transport
-        self.response: Response | None = None  # whose head was written, and whose body is not complete
-        self.paused = False  # the client reads more slowly than the application writes
+        # Of a response that is written in pieces, until it is complete:
+        self.head: ResponseHead | None = None
+        self.writer: BodyWriter | None = None
         self._drained: Waiters | None = None
         self.unsent = 0  # what the client had not taken at the last look
 
-    def begin(self, response: Response, framing: bytes, persistence: bytes, content: bytes) -> None:
+    def begin(self, head: ResponseHead, framing: bytes, persistence: bytes, content: bytes) -> None:
         """Write a head and the first piece of its body, together."""
-        self.response = response
-        lines = response.lines
-        lines += (self._service.renderer.own[response.replaced], framing, persistence, b"\r\n")
+        lines = (head.lines, framing, persistence, self._service.renderer.own[head.replaced])
         if len(content) > LARGE_PIECE:
             self._transport.write(b"".join(lines))
             self._transport.write(content)
         else:
-            lines.append(content)
-            self._transport.write(b"".join(lines))
+            self._transport.write(b"".join((*lines, content)))
 
-    def go_on(self, response: Response, body: bytes, more: bool) -> None:
+    def go_on(self, writer: BodyWriter, body: bytes, more: bool) -> None:
         """Write a further piece of the body; raises ValueError with nothing written."""
-        content = response.frame(body, more)
+        content = writer.frame(body, more)
         if content:
             self._transport.write(content)
 
-    def pause(self) -> None:
-        """The client does not keep up: `drain` waits."""
-        self.paused = True
-        self.look()
+    @property
+    def size(self) -> int:
+        """Bytes of the body that were written, of a response in pieces."""
+        return self.writer.size if self.writer is not None else 0
 
-    def resume(self) -> None:
-        """The client has caught up, or left."""
-        self.paused = False
+    @property
+    def silent(self) -> bool:
+        """Whether a response has begun of which nothing more will be written."""
+        return isinstance(self.writer, SilentWriter)
+
+    @property
+    def until_close(self) -> bool:
+        """Whether the body of the response is ended by the end of the connection (RFC 9112 §6.3)."""
+        return isinstance(self.writer, CloseWriter)
+
+    def wake(self) -> None:
+        """Let `drain` look again."""
         if self._drained is not None:
             self._drained.wake()
 
     async def drain(self) -> None:
-        """Wait until the client has read enough, or has left."""
-        while self.paused:
-            if self._drained is None:
-                self._drained = Waiters()
-            await self._drained.wait()
+        """Wait for the next `wake`."""
+        if self._drained is None:
+            self._drained = Waiters()
+        await self._drained.wait()
 
     def look(self) -> int:
         """Return how many bytes the client has taken since the last look.

@@ -51,28 +51,51 @@ _KNOWN_LENGTH: Final = 256
 _PRIVATE: Final = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
 
 
-class RequestHead:
-    """The request line and header fields of one request, and what they say about body and connection."""
+#: Whether the connection can persist, as a field of the response tells the client (RFC 9112 §9.3).
+PERSIST: Final = b""
+PERSIST_1_0: Final = b"connection: keep-alive\r\n"
+CLOSE: Final = b"connection: close\r\n"
 
-    # Defaults of the class, because most requests leave them as they are.
-    host: bytes | None = None
-    content_length: int | None = None
-    chunked = False
-    expect_continue = False
-    connection_options: tuple[bytes, ...] = ()
+#: The longest fields that a connection keeps, to know them again in its next request.
+KEPT_FIELDS: Final = 4096
 
-    def __init__(self, method: str, target: bytes, http_version: str, headers: HeaderList) -> None:
-        self.method = method
-        self.target = target
+
+class Fields:
+    """The version and the header fields of a request, and what they say about body and connection."""
+
+    __slots__ = (
+        "accepts_trailers",
+        "chunked",
+        "connection_options",
+        "content_length",
+        "expect_continue",
+        "has_body",
+        "headers",
+        "host",
+        "http_version",
+        "persistence",
+        "raw",
+    )
+
+    def __init__(self, http_version: str, raw: bytes) -> None:
         self.http_version = http_version
-        self.headers = headers
+        self.raw = raw  # as received, from the version up to and with the empty line
+        self.headers: HeaderList = []
+        self.host: bytes | None = None
+        self.content_length: int | None = None
+        self.chunked = False
+        self.has_body = False
+        self.expect_continue = False
+        self.accepts_trailers = False
+        self.connection_options: tuple[bytes, ...] = ()
+        self.persistence = CLOSE  # PERSIST, PERSIST_1_0 or CLOSE: what the client wants
 
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the client wants the connection to persist (RFC 9112 §9.3)."""
-        if self.http_version == "1.1":
-            return b"close" not in self.connection_options
-        return b"keep-alive" in self.connection_options and b"close" not in self.connection_options
+
+#: Method, target in origin form (or ``*``), and fields of one request.
+RequestHead = tuple[str, str, Fields]
+
+#: Stands for a request whose head could not be read.
+NO_REQUEST: Final[RequestHead] = ("GET", "/", Fields("1.1", b""))
 
 
 def read_head(data: bytes) -> RequestHead:
@@ -81,36 +104,68 @@ def read_head(data: bytes) -> RequestHead:
     Raises RequestRefused with 400, 417, 501 or 505 where the request cannot be served.
     """
     line, *lines = data[:-4].split(b"\r\n")
-    headers: HeaderList = []
     try:
         method, target, version = line.split(b" ")
-        head = RequestHead(METHODS[method], target, _VERSIONS[version], headers)
+        name = METHODS[method]
+        text = target.decode("ascii")
+        fields = Fields(_VERSIONS[version], data[len(line) - len(version) :])
     except (KeyError, ValueError):
         check_request_line(line)
-        raise
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "the request line is malformed") from None
+    headers = fields.headers
     for field in lines:
-        headers.append(_known_fields.get(field) or _read_field(head, field))
-    if head.host is None and head.http_version == "1.1":
-        raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Host field is missing")  # RFC 9112 §3.2
-    if head.chunked and head.content_length is not None:  # RFC 9112 §6.1: request smuggling
-        raise RequestRefused(HTTPStatus.BAD_REQUEST, "both Content-Length and Transfer-Encoding")
-    if not head.target.startswith(b"/"):
-        _normalize_target(head)
-    elif b"#" in head.target:
+        headers.append(_known_fields.get(field) or _read_field(fields, field))
+    _check_fields(fields)
+    if not text.startswith("/"):
+        return name, *_normalize_target(name, target, fields)
+    if "#" in text:
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "a fragment in the request target")
-    return head
+    return name, text, fields
 
 
-def _read_field(head: RequestHead, line: bytes) -> tuple[bytes, bytes]:
+def read_again(data: bytes, fields: Fields) -> tuple[str, str, int] | None:
+    """Read a head that repeats, byte for byte, the `fields` of the last one on its connection.
+
+    So it is with most heads of a connection, and then the grammar and the rules of the fields need not be
+    checked again: it costs a quarter of reading them anew, whatever their number. Returns the method, the
+    target and where the head ends; None if it is not sure that all is well.
+    """
+    try:
+        method, target, rest = data.split(b" ", 2)
+        name = METHODS[method]
+        text = target.decode("ascii")
+    except (KeyError, ValueError):
+        return None
+    raw = fields.raw
+    if (rest != raw and not rest.startswith(raw)) or not text.isprintable() or "#" in text or text[:1] != "/":
+        return None
+    return name, text, len(data) - len(rest) + len(raw)
+
+
+def _check_fields(fields: Fields) -> None:
+    """Apply the rules that concern several fields."""
+    if fields.http_version == "1.1":
+        if fields.host is None:
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Host field is missing")  # RFC 9112 §3.2
+        if b"close" not in fields.connection_options:
+            fields.persistence = PERSIST
+    elif b"keep-alive" in fields.connection_options and b"close" not in fields.connection_options:
+        fields.persistence = PERSIST_1_0
+    if fields.chunked and fields.content_length is not None:  # RFC 9112 §6.1: request smuggling
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "both Content-Length and Transfer-Encoding")
+    fields.has_body = fields.chunked or bool(fields.content_length)
+
+
+def _read_field(fields: Fields, line: bytes) -> tuple[bytes, bytes]:
     """Split a field line, and apply its rule if it has one; remember it if it may come again."""
-    if head.host is None and (host := _known_hosts.get(line)):
-        head.host = host[1]
+    if fields.host is None and (host := _known_hosts.get(line)):
+        fields.host = host[1]
         return host
     name, _, value = line.partition(b":")
     field = (name.lower(), value.strip(b" \t"))  # RFC 9112 §5.1: white space around a value is not of it
     rule = RULES.get(field[0])
     if rule is not None:
-        rule(head, field[1])
+        rule(fields, field[1])
         if rule is _host and len(_known_hosts) < _KNOWN_HOSTS and len(line) <= _KNOWN_LENGTH:
             _known_hosts[line] = field
     elif field[0] not in _PRIVATE and len(line) <= _KNOWN_LENGTH:
@@ -158,57 +213,65 @@ def is_authority(value: bytes) -> bool:
     return match is not None and int(match["port"] or 0) <= 65535
 
 
-def _normalize_target(head: RequestHead) -> None:
+def _normalize_target(method: str, target: bytes, fields: Fields) -> tuple[str, Fields]:
     """Bring the absolute form into origin form; leave ``*`` of OPTIONS; refuse the rest (RFC 9112 §3.2)."""
-    if head.target == b"*" and head.method == "OPTIONS":
-        return
-    match = _ABSOLUTE.fullmatch(head.target)
+    if target == b"*" and method == "OPTIONS":
+        return "*", fields
+    match = _ABSOLUTE.fullmatch(target)
     if match is None or not is_authority(match[1]):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "the request target is malformed")
-    head.target = match[2] if match[2].startswith(b"/") else b"/" + match[2]
     # RFC 9112 §3.2.2: the authority of the target replaces the Host field that was received.
-    head.headers[:] = [(name, value) for name, value in head.headers if name != b"host"]
-    head.headers.insert(0, (b"host", match[1]))
+    fields.headers[:] = [(name, value) for name, value in fields.headers if name != b"host"]
+    fields.headers.insert(0, (b"host", match[1]))
+    fields.raw = b""  # no other head has these fields
+    path = match[2].decode("ascii")
+    return path if path.startswith("/") else "/" + path, fields
 
 
-def _host(head: RequestHead, value: bytes) -> None:
-    if head.host is not None:
+def _host(fields: Fields, value: bytes) -> None:
+    if fields.host is not None:
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Host field is repeated")  # RFC 9112 §3.2
     if not is_authority(value):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Host field is malformed")
-    head.host = value
+    fields.host = value
 
 
-def _content_length(head: RequestHead, value: bytes) -> None:
+def _content_length(fields: Fields, value: bytes) -> None:
     """RFC 9112 §6.3: digits only, once; a list of equal numbers may be refused, and is."""
-    if head.content_length is not None or not value.isdigit() or len(value) > 18:
+    if fields.content_length is not None or not value.isdigit() or len(value) > 18:
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Content-Length field is malformed or repeated")
-    head.content_length = int(value)
+    fields.content_length = int(value)
 
 
-def _transfer_encoding(head: RequestHead, value: bytes) -> None:
+def _transfer_encoding(fields: Fields, value: bytes) -> None:
     """RFC 9112 §6.1: chunked, alone and once; 501 for codings that we do not know."""
-    if head.http_version == "1.0":
+    if fields.http_version == "1.0":
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "Transfer-Encoding in HTTP/1.0")
-    if value.lower() != b"chunked" or head.chunked:
+    if value.lower() != b"chunked" or fields.chunked:
         codings = [coding.strip(b" \t").lower() for coding in value.split(b",")]
-        if head.chunked or b"chunked" in codings[:-1] or not all(map(_TOKEN.match, codings)):
+        if fields.chunked or b"chunked" in codings[:-1] or not all(map(_TOKEN.match, codings)):
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Transfer-Encoding field is malformed")
         raise RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "no transfer coding but chunked is known")
-    head.chunked = True
+    fields.chunked = True
 
 
-def _connection(head: RequestHead, value: bytes) -> None:
-    head.connection_options += tuple(option.strip(b" \t") for option in value.lower().split(b","))
+def _connection(fields: Fields, value: bytes) -> None:
+    fields.connection_options += tuple(option.strip(b" \t") for option in value.lower().split(b","))
 
 
-def _expect(head: RequestHead, value: bytes) -> None:
+def _expect(fields: Fields, value: bytes) -> None:
     """RFC 9110 §10.1.1: 100-continue is the only expectation there is; HTTP/1.0 has none."""
-    if head.http_version == "1.0":
+    if fields.http_version == "1.0":
         return
     if value.lower() != b"100-continue":
         raise RequestRefused(HTTPStatus.EXPECTATION_FAILED, "only 100-continue can be expected")
-    head.expect_continue = True
+    fields.expect_continue = True
+
+
+def _te(fields: Fields, value: bytes) -> None:
+    """RFC 9110 §10.1.4: whether the client wants trailers."""
+    if b"trailers" in [option.strip(b" \t") for option in value.lower().split(b",")]:
+        fields.accepts_trailers = True
 
 
 #: The fields that a server has to understand itself, and the rule for each.
@@ -218,4 +281,5 @@ RULES: Final = {
     b"transfer-encoding": _transfer_encoding,
     b"connection": _connection,
     b"expect": _expect,
+    b"te": _te,
 }

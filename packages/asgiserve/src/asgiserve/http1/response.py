@@ -1,7 +1,8 @@
-"""Responses: checking what an application passes, rendering the head, framing the body (RFC 9112 §4 to §7).
+"""Response heads: checking what an application passes, and rendering it (RFC 9112 §4, §5).
 
-Nothing an application passes reaches the wire unchecked. A field is checked and rendered once for each
-(name, value) pair and kept in a bounded table, so that the common ones cost a dictionary lookup.
+Nothing an application passes reaches the wire unchecked. What was checked and rendered is kept in bounded
+tables: fields, and whole heads of such fields, so that a head that an application passes often costs one
+lookup in a dictionary.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from typing import Final
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
-#: Entries of the table of rendered lines, and the longest line that is kept: 2 MiB at the very worst.
-_TABLE_SIZE: Final = 2048
-_TABLE_LINE: Final = 1024
+#: Entries of the tables, and the longest entry that is kept: of each, 2 MiB at the very worst.
+_LINES: Final = 2048
+_LINE_SIZE: Final = 1024
+_HEADS: Final = 1024
+_HEAD_SIZE: Final = 2048
 
 
 #: RFC 9110's phrases, where Python before 3.13 has older ones.
@@ -42,90 +45,31 @@ _STATUS_LINES: Final = {status: _status_line(status) for status in range(100, 10
 
 #: Statuses whose responses end with their head (RFC 9110 §6.4.1; 205 must not have content, §15.3.6).
 _WITHOUT_CONTENT: Final = frozenset({*range(100, 200), 204, 205, 304})
+#: Statuses without the Content-Length that an application declares (RFC 9110 §8.6, §15.3.6).
+_WITHOUT_LENGTH: Final = frozenset({*range(100, 200), 204, 205})
 
 #: Which of the server's own fields an application has replaced, as bits.
 _DATE: Final = 1
 _SERVER: Final = 2
 
 
-class Response:
-    """A checked response: its head, rendered as far as it is known, then the framing of its body."""
+class ResponseHead:
+    """A checked head, rendered but for what depends on the request and on the time; it never changes."""
 
-    # Defaults of the class, because most responses leave them as they are.
-    content_length: int | None = None  # as the application declared it
-    replaced = 0  # which of our own fields the application passes itself: _DATE | _SERVER
-    close = False  # the connection ends with this response
-    silent = False  # no content may be sent, whatever the application passes
-    chunked = False
-    remaining: int | None = None  # of the declared length
-    size = 0  # content written, in bytes
+    __slots__ = ("close", "content_length", "has_content", "lines", "replaced", "status")
 
-    def __init__(self, status: int, lines: list[bytes]) -> None:
+    def __init__(self, status: int) -> None:
         self.status = status
-        self.lines = lines
-        if status < 200:
-            self.close = True  # the client waits for a final response, and none will follow
-
-    @property
-    def until_close(self) -> bool:
-        """Whether the body is ended by the end of the connection (RFC 9112 §6.3)."""
-        return not self.silent and not self.chunked and self.remaining is None
-
-    def begin(self, method: str, http_version: str, body: bytes, more: bool) -> bytes:
-        """Decide the framing, now that the first piece of the body is known; return its field.
-
-        Raises ValueError, with nothing changed, if that piece contradicts the declared Content-Length.
-        """
-        length = self.content_length
-        if method == "HEAD" or self.status in _WITHOUT_CONTENT:
-            self.silent = True
-            return self._bodiless_length(body, more)
-        if length is None:
-            if more:
-                if http_version == "1.1":
-                    self.chunked = True
-                    return b"transfer-encoding: chunked\r\n"
-                self.close = True  # HTTP/1.0: the end of the connection ends the body (RFC 9112 §6.3)
-                return b""
-            length = len(body)
-        elif len(body) > length or (not more and len(body) < length):
-            raise _wrong_length(length, len(body))
-        self.remaining = length
-        return b"content-length: %d\r\n" % length
-
-    def _bodiless_length(self, body: bytes, more: bool) -> bytes:
-        """Content-Length where no content follows (RFC 9110 §8.6): what a GET would get, or nothing."""
-        if self.status == 205:
-            return b"content-length: 0\r\n"
-        if self.status < 200 or self.status == 204:
-            return b""
-        length = self.content_length
-        if length is None and not more and self.status != 304:
-            length = len(body)
-        return b"" if length is None else b"content-length: %d\r\n" % length
-
-    def frame(self, body: bytes, more: bool) -> bytes:
-        """Put the framing around a piece of the body.
-
-        Raises ValueError, with nothing changed, if the body gets longer, or ends shorter, than declared.
-        """
-        if self.silent:
-            return b""
-        size = len(body)
-        if self.remaining is not None:
-            if size > self.remaining or (not more and size < self.remaining):
-                raise _wrong_length(self.size + self.remaining, self.size + size)
-            self.remaining -= size
-        elif self.chunked:
-            if body:
-                body = b"%x\r\n%b\r\n" % (size, body)
-            if not more:
-                body += b"0\r\n\r\n"
-        self.size += size
-        return body
+        self.lines = _STATUS_LINES[status]  # the status line, then the fields
+        self.content_length: int | None = None  # as the application declared it
+        self.replaced = 0  # which of our own fields the application passes itself: _DATE | _SERVER
+        self.has_content = status not in _WITHOUT_CONTENT
+        #: The connection ends with this response; also with one that is not final, as none will follow.
+        self.close = status < 200
 
 
-def _wrong_length(declared: int, passed: int) -> ValueError:
+def wrong_length(declared: int, passed: int) -> ValueError:
+    """What `send` raises for a body that contradicts its declared length."""
     return ValueError(f"the response declares Content-Length: {declared}, but its body has {passed} bytes")
 
 
@@ -135,7 +79,8 @@ class ResponseRenderer:
     def __init__(
         self, *, server_header: bool, date_header: bool, headers: Iterable[tuple[bytes, bytes]] = ()
     ) -> None:
-        self._table: dict[tuple[bytes, bytes], bytes] = {}
+        self._lines: dict[tuple[bytes, bytes], bytes] = {}
+        self._heads: dict[tuple[int, tuple[tuple[bytes, bytes], ...]], ResponseHead] = {}
         self._server = b"server: asgiserve\r\n" if server_header else b""
         self._date_header = date_header
         self._extra = b"".join(_render(name, value) for name, value in headers)
@@ -145,44 +90,63 @@ class ResponseRenderer:
     def refresh_date(self) -> None:
         """Render the server's own fields anew: Date (RFC 9110 §6.6.1) changes every second."""
         date = f"date: {formatdate(usegmt=True)}\r\n".encode() if self._date_header else b""
-        rest = self._extra
+        end = self._extra + b"\r\n"
         # One for each combination of `replaced`.
-        self.own = (date + self._server + rest, self._server + rest, date + rest, rest)
+        self.own = (date + self._server + end, self._server + end, date + end, end)
 
-    def check(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Response:
+    def check(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> ResponseHead:
         """Check what an application passed with ``http.response.start``, and render it as far as possible.
 
         Raises TypeError or ValueError that names what is wrong, before anything has changed.
         """
+        headers = tuple(headers)
+        try:
+            head = self._heads.get((status, headers))
+        except TypeError:  # a pair that is a list has no hash
+            return self._check_new(status, headers)[0]
+        if head is not None and isinstance(status, int):  # 200.0 equals a number that is known, too
+            return head
+        head, common = self._check_new(status, headers)
+        if common and len(head.lines) <= _HEAD_SIZE:
+            if len(self._heads) >= _HEADS:
+                self._heads.clear()
+            self._heads[status, headers] = head
+        return head
+
+    def _check_new(self, status: int, headers: tuple[tuple[bytes, bytes], ...]) -> tuple[ResponseHead, bool]:
+        """Check a head that is not in the table; return it, and whether all its fields had been seen before."""
         if not isinstance(status, int) or isinstance(status, bool):
             raise TypeError(f"the status must be an int, not {status!r}")
         if status not in _STATUS_LINES:
             raise ValueError(f"the status must lie between 100 and 999, not {status}")
-        response = Response(status, [_STATUS_LINES[status]])
-        lines = response.lines
-        table = self._table
+        head = ResponseHead(status)
+        lines = [head.lines]
+        common = True
         for name, value in headers:
-            if name == b"content-length" and type(value) is bytes:
-                # It differs with each response, and its own check is stricter than that of others.
-                _content_length(response, value)
-                continue
             try:
-                line = table.get((name, value))
-            except TypeError:  # unhashable, so not bytes: _render says so
+                line = self._lines.get((name, value))
+            except TypeError:  # not hashable, so not bytes: _render says so
                 line = None
-            lines.append(self._render_new(response, name, value) if line is None else line)
-        return response
+            if line is None:
+                line = self._render_new(head, name, value)
+                common = common and name == b"content-length"
+            lines.append(line)
+        if status == 205:
+            lines.append(b"content-length: 0\r\n")  # RFC 9110 §15.3.6
+        head.lines = b"".join(lines)
+        return head, common
 
-    def _render_new(self, response: Response, name: bytes, value: bytes) -> bytes:
+    def _render_new(self, head: ResponseHead, name: bytes, value: bytes) -> bytes:
         """Render a field that is not in the table; the fields that mean something to us never get there."""
         line = _render(name, value)
-        special = _SPECIAL.get(name.lower())
+        name = name.lower()
+        special = _SPECIAL.get(name)
         if special is not None:
-            return line if special(response, value) else b""
-        if len(line) <= _TABLE_LINE and name.lower() != b"set-cookie":  # it differs, and may be secret
-            if len(self._table) >= _TABLE_SIZE:
-                self._table.clear()
-            self._table[name, value] = line
+            return line if special(head, value) else b""
+        if len(line) <= _LINE_SIZE and name != b"set-cookie":  # it differs, and may be secret
+            if len(self._lines) >= _LINES:
+                self._lines.clear()
+            self._lines[name, value] = line
         return line
 
 
@@ -198,37 +162,38 @@ def _render(name: bytes, value: bytes) -> bytes:
     return b"%b: %b\r\n" % (name, value)
 
 
-def _content_length(response: Response, value: bytes) -> bool:
+def _content_length(head: ResponseHead, value: bytes) -> bool:
     if not value.isdigit() or len(value) > 18:
         raise ValueError(f"Content-Length must be a number of bytes, not {value!r}")
     length = int(value)
-    if response.content_length not in (None, length):
-        raise ValueError(f"two lengths are declared: {response.content_length} and {length}")
-    response.content_length = length
-    return False  # `begin` writes it, once
+    first = head.content_length is None
+    if not first and head.content_length != length:
+        raise ValueError(f"two lengths are declared: {head.content_length} and {length}")
+    head.content_length = length
+    return first and head.status not in _WITHOUT_LENGTH
 
 
-def _transfer_encoding(response: Response, value: bytes) -> bool:
+def _transfer_encoding(head: ResponseHead, value: bytes) -> bool:
     return False  # the server alone decides on chunked, and must ignore the field (ASGI HTTP)
 
 
-def _connection(response: Response, value: bytes) -> bool:
+def _connection(head: ResponseHead, value: bytes) -> bool:
     if b"close" in [option.strip() for option in value.lower().split(b",")]:
-        response.close = True
+        head.close = True
     return False  # hop-by-hop, and so the server's own (RFC 9110 §7.6.1)
 
 
-def _replace(field: int) -> Callable[[Response, bytes], bool]:
-    def replace(response: Response, value: bytes) -> bool:
-        first = not response.replaced & field
-        response.replaced |= field
+def _replace(field: int) -> Callable[[ResponseHead, bytes], bool]:
+    def replace(head: ResponseHead, value: bytes) -> bool:
+        first = not head.replaced & field
+        head.replaced |= field
         return first
 
     return replace
 
 
 #: Fields that mean something to the server: each notes what it says, and tells whether to write it.
-_SPECIAL: Final[dict[bytes, Callable[[Response, bytes], bool]]] = {
+_SPECIAL: Final[dict[bytes, Callable[[ResponseHead, bytes], bool]]] = {
     b"content-length": _content_length,
     b"transfer-encoding": _transfer_encoding,
     b"connection": _connection,

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from ..deadlines import NEVER
+from ..deadlines import NEVER, TICK
 from ..errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ def arm(connection: Connection) -> None:
     service = connection.service
     inbound = connection.inbound
     exchange = connection.exchange
-    if connection.outbound.paused:
+    if connection.write_paused:
         connection.wait_for(Stage.WRITE, service.write_wait)
-    elif exchange is not None and exchange.response is not None and not exchange.begun:
+    elif exchange is not None and exchange.head is not None and not exchange.begun:
         if connection.stage is not Stage.HELD:
-            connection.hold()
+            connection.wait_for(Stage.HELD, TICK)
     elif inbound.body is not None and not inbound.paused and not inbound.continue_due:
         connection.stage = Stage.BODY
         connection.deadline = inbound.body_deadline()
@@ -78,7 +78,7 @@ def _response(connection: Connection) -> None:
 def _held(connection: Connection) -> None:
     """No piece of the body has come soon: the head goes out alone, as an event stream needs it to."""
     if connection.exchange is not None:
-        connection.respond(connection.exchange.response, b"", True)
+        connection.respond(connection.exchange.head, b"", True)
 
 
 def _write(connection: Connection) -> None:
