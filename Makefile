@@ -7,6 +7,9 @@
 # make bench    compare the speed of servers   (make bench ARGS="--servers asgiserve uvicorn --scenarios get")
 # make bench-in-process    compare what asgiserve and uvicorn themselves cost, without a network
 # make profile  show where the time of a request goes inside asgiserve
+# make slowloris    measure a well-behaved client while a thousand hostile ones hold connections
+# make idle     measure what ten thousand idle connections cost
+# make soak     make two million mixed requests, and see that nothing grows
 # make clean    remove .venv and caches
 #
 # PYTHON=python3.13 VENV=.venv-3.13 make test    the same on another interpreter
@@ -20,7 +23,7 @@ BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 PROJECTS := packages/asgiserve/pyproject.toml packages/asgiweb/pyproject.toml
 
-.PHONY: serve test check setup format docs bench bench-in-process profile clean
+.PHONY: serve test check setup format docs bench bench-in-process profile slowloris idle soak clean
 
 serve: $(VENV)/.serve
 	@exec $(BIN)/asgiserve $(APP) $(ARGS)
@@ -50,6 +53,9 @@ bench-in-process: $(VENV)/.bench
 
 profile: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks.profiling $(ARGS)
+
+slowloris idle soak: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks.$@ $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
