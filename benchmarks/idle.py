@@ -1,8 +1,8 @@
 """``make idle``: what ten thousand idle keep-alive connections cost, on each server.
 
-Each connection has asked for one small thing. Memory is what the server's processes have for themselves
-(``Private`` in ``/proc/PID/smaps_rollup``), before and after, by the number of connections; after a second
-request on each, because not everything is allocated at the first one. Every one has to be answered.
+Each connection has made one small request. Memory is what the server's processes have for themselves
+(``Private`` in ``/proc/PID/smaps_rollup``), before and after, by the number of connections. Then each of them
+makes another request, as browsers do, and has to be answered; and memory is looked at again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,17 @@ from .servers import HOST, Running, serving
 
 APPLICATION: Final = "benchmarks.applications.sweeps:app"
 
-REQUEST: Final = b"GET / HTTP/1.1\r\nHost: benchmark\r\n\r\n"
+SMALL: Final = b"GET / HTTP/1.1\r\nHost: benchmark\r\n\r\n"
+
+#: What a browser sends; no two cookies are the same.
+BROWSER: Final = (
+    b"GET / HTTP/1.1\r\nHost: benchmark\r\n"
+    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"
+    b"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
+    b"Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+    b"Connection: keep-alive\r\nUpgrade-Insecure-Requests: 1\r\nPriority: u=0, i\r\n"
+    b"Cookie: session=%040d; theme=dark\r\n\r\n"
+)
 
 #: File descriptors of a process beside its connections.
 OTHERS: Final = 500
@@ -47,8 +57,8 @@ SETTINGS: Final[dict[str, Sequence[str]]] = {
 class Idle:
     """What the connections cost on one server."""
 
-    first: float  # KiB for each connection, after one request
-    second: float  # after two of them
+    small: float  # KiB for each connection, after one small request
+    browser: float  # and after one of a browser
     answered: int  # the second time
     sweeps: list[float]  # milliseconds of the last sweeps, where they are known
 
@@ -68,7 +78,7 @@ def main() -> int:
     for number in range(asked.rounds):
         for name in asked.servers:
             rounds[name].append(measure(name, cores[0], asked.connections))
-            tell(f"{number + 1}/{asked.rounds} {name}: {rounds[name][-1].second:.2f} KiB")
+            tell(f"{number + 1}/{asked.rounds} {name}: {rounds[name][-1].small:.2f} KiB")
     print(f"\n{show(rounds, asked.connections)}")
     if asked.save:
         kept: dict[str, Any] = {name: [asdict(each) for each in taken] for name, taken in rounds.items()}
@@ -94,14 +104,14 @@ def measure(name: str, core: int, connections: int) -> Idle:
             connect(server, opened, EARLY)
             before = private_memory(server)
             connect(server, opened, connections)
-            first = private_memory(server)
-            answered = sum(map(ask, opened[EARLY:]))
-            second = private_memory(server)
+            small = private_memory(server)
+            answered = sum(ask(sock, BROWSER % number) for number, sock in enumerate(opened[EARLY:]))
+            browser = private_memory(server)
             sweeps = sweep_times(server) if name == "asgiserve" else []
         finally:
             for sock in opened:
                 sock.close()
-    return Idle((first - before) / connections, (second - before) / connections, answered, sweeps)
+    return Idle((small - before) / connections, (browser - before) / connections, answered, sweeps)
 
 
 def connect(server: Running, opened: list[socket.socket], number: int) -> None:
@@ -116,10 +126,10 @@ def connect(server: Running, opened: list[socket.socket], number: int) -> None:
             raise RuntimeError(f"{server.name} does not answer the connection number {len(opened)}")
 
 
-def ask(sock: socket.socket) -> bool:
+def ask(sock: socket.socket, request: bytes = SMALL) -> bool:
     """Ask on a connection; return whether it is answered."""
     try:
-        sock.sendall(REQUEST)
+        sock.sendall(request)
         answer = b""
         while not answer.endswith(b"Hello, world!"):
             more = sock.recv(65536)
@@ -158,13 +168,19 @@ def show(rounds: dict[str, list[Idle]], connections: int) -> str:
         rows.append(
             (
                 name,
-                f"{statistics.median(each.first for each in taken):.2f}",
-                f"{statistics.median(each.second for each in taken):.2f}",
+                f"{statistics.median(each.small for each in taken):.2f}",
+                f"{statistics.median(each.browser for each in taken):.2f}",
                 f"{min(each.answered for each in taken)} of {connections}",
                 f"{statistics.median(sweeps):.2f} (longest {max(sweeps):.2f})" if sweeps else "",
             )
         )
-    heads = ("KiB for each idle connection", "after 1 request", "after 2", "answered again", "sweep (ms)")
+    heads = (
+        "KiB for each idle connection",
+        "after a GET",
+        "after a browser's",
+        "answered again",
+        "sweep (ms)",
+    )
     return table(heads, rows)
 
 
