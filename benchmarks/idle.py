@@ -174,13 +174,7 @@ def show(rounds: dict[str, list[Idle]], connections: int) -> str:
                 f"{statistics.median(sweeps):.2f} (longest {max(sweeps):.2f})" if sweeps else "",
             )
         )
-    heads = (
-        "KiB for each idle connection",
-        "after a GET",
-        "after a browser's",
-        "answered again",
-        "sweep (ms)",
-    )
+    heads = ("KiB for each connection", "after a GET", "after a browser's", "answered again", "sweep (ms)")
     return table(heads, rows)
 
 
