@@ -128,7 +128,7 @@ class Inbound:
         return True
 
     def _begin_body(self, fields: Fields, data: bytes) -> tuple[bytes, bytes]:
-        """Read what came of a body together with its head; return its content, and what lies behind its end."""
+        """Read what came of a body together with its head; return its content, and what lies behind it."""
         config = self._service.config
         reader: BodyReader
         if fields.content_length is None:

@@ -6,6 +6,7 @@ Parsers deliver fields; everything that a field *means* to a server is decided h
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -38,18 +39,20 @@ _HOST: Final = re.compile(
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 
 
-#: Field lines seen before, split: the same few come with nearly every request, and looking one up costs a
-#: third of splitting it. Fields with a rule are not among them, nor those that carry a client's secrets.
-_known_fields: dict[bytes, tuple[bytes, bytes]] = {}
-_KNOWN_FIELDS: Final = 1024
+#: Fields that carry a client's secrets, or are seldom the same twice.
+_UNSHARED: Final = frozenset(
+    b"authorization cookie proxy-authorization referer traceparent x-forwarded-for x-request-id".split()
+)
 
-#: Host fields whose rule was kept. A server has few names; others that a client makes up are not remembered
-#: once the table is full.
-_known_hosts: dict[bytes, tuple[bytes, bytes]] = {}
+# What was seen before, so that what nearly all requests have in common is worked out once: field lines that
+# have no rule and are shared by many requests; names; hosts. Bounded, and nothing long is kept.
+_known_fields: dict[bytes, tuple[bytes, bytes]] = {}
+_known_names: dict[bytes, tuple[bytes, Rule | None, bool]] = {}
+_known_hosts: set[bytes] = set()
+_KNOWN_FIELDS: Final = 1024
+_KNOWN_NAMES: Final = 256
 _KNOWN_HOSTS: Final = 64
 _KNOWN_LENGTH: Final = 256
-_PRIVATE: Final = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
-
 
 #: Whether the connection can persist, as a field of the response tells the client (RFC 9112 §9.3).
 PERSIST: Final = b""
@@ -90,6 +93,8 @@ class Fields:
         self.connection_options: tuple[bytes, ...] = ()
         self.persistence = CLOSE  # PERSIST, PERSIST_1_0 or CLOSE: what the client wants
 
+
+Rule = Callable[[Fields, bytes], None]
 
 #: Method, target in origin form (or ``*``), and fields of one request.
 RequestHead = tuple[str, str, Fields]
@@ -158,21 +163,25 @@ def _check_fields(fields: Fields) -> None:
 
 def _read_field(fields: Fields, line: bytes) -> tuple[bytes, bytes]:
     """Split a field line, and apply its rule if it has one; remember it if it may come again."""
-    if fields.host is None and (host := _known_hosts.get(line)):
-        fields.host = host[1]
-        return host
     name, _, value = line.partition(b":")
-    field = (name.lower(), value.strip(b" \t"))  # RFC 9112 §5.1: white space around a value is not of it
-    rule = RULES.get(field[0])
+    lower, rule, shared = _known_names.get(name) or _read_name(name)
+    field = (lower, value.strip(b" \t"))  # RFC 9112 §5.1: white space around a value is not of it
     if rule is not None:
         rule(fields, field[1])
-        if rule is _host and len(_known_hosts) < _KNOWN_HOSTS and len(line) <= _KNOWN_LENGTH:
-            _known_hosts[line] = field
-    elif field[0] not in _PRIVATE and len(line) <= _KNOWN_LENGTH:
+    elif shared and len(line) <= _KNOWN_LENGTH:
         if len(_known_fields) >= _KNOWN_FIELDS:
             _known_fields.clear()
         _known_fields[line] = field
     return field
+
+
+def _read_name(name: bytes) -> tuple[bytes, Rule | None, bool]:
+    """A field's name in lower case, the rule for it, and whether many requests share its value."""
+    lower = name.lower()
+    known = (lower, RULES.get(lower), lower not in _UNSHARED)
+    if len(_known_names) < _KNOWN_NAMES and len(name) <= _KNOWN_LENGTH:
+        _known_names[name] = known
+    return known
 
 
 def check_size(head: bytes, config: Config) -> None:
@@ -231,8 +240,12 @@ def _normalize_target(method: str, target: bytes, fields: Fields) -> tuple[str, 
 def _host(fields: Fields, value: bytes) -> None:
     if fields.host is not None:
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Host field is repeated")  # RFC 9112 §3.2
-    if not is_authority(value):
-        raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Host field is malformed")
+    if value not in _known_hosts:
+        if not is_authority(value):
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Host field is malformed")
+        # A server has few names; those that a client makes up are not remembered once there are many.
+        if len(_known_hosts) < _KNOWN_HOSTS and len(value) <= _KNOWN_LENGTH:
+            _known_hosts.add(value)
     fields.host = value
 
 
@@ -256,6 +269,9 @@ def _transfer_encoding(fields: Fields, value: bytes) -> None:
 
 
 def _connection(fields: Fields, value: bytes) -> None:
+    if value in (b"keep-alive", b"close"):  # what nearly every client sends, if any
+        fields.connection_options += (value,)
+        return
     fields.connection_options += tuple(option.strip(b" \t") for option in value.lower().split(b","))
 
 
@@ -275,7 +291,7 @@ def _te(fields: Fields, value: bytes) -> None:
 
 
 #: The fields that a server has to understand itself, and the rule for each.
-RULES: Final = {
+RULES: Final[dict[bytes, Rule]] = {
     b"host": _host,
     b"content-length": _content_length,
     b"transfer-encoding": _transfer_encoding,

@@ -114,7 +114,7 @@ class ResponseRenderer:
         return head
 
     def _check_new(self, status: int, headers: tuple[tuple[bytes, bytes], ...]) -> tuple[ResponseHead, bool]:
-        """Check a head that is not in the table; return it, and whether all its fields had been seen before."""
+        """Check a head that is not in the table; return it, and whether all its fields were seen before."""
         if not isinstance(status, int) or isinstance(status, bool):
             raise TypeError(f"the status must be an int, not {status!r}")
         if status not in _STATUS_LINES:
