@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterable
+from enum import Enum, auto
 from typing import Any, Final, Protocol
 
 from .errors import ClientDisconnected
+from .files import FilePart, move_on, open_path, part_of
 from .types import ASGIApplication, Message, Scope
 from .waiting import Waiters
 
@@ -21,6 +24,14 @@ logger: Final = logging.getLogger("asgiserve.error")
 #: Bytes that an application may send to a client that takes them at once, or to one that gets none of
 #: them (HEAD), before `send` lets the other tasks of the event loop have their turn.
 FAIR_SHARE: Final = 262144
+
+
+class Mode(Enum):
+    """What restricts the events that an application may send, apart from their usual order."""
+
+    TRAILERS_ANNOUNCED = auto()  # they follow the body
+    TRAILERS_DUE = auto()  # nothing else may follow
+    SENDING_FILE = auto()  # nothing may, until its end
 
 
 class Wire(Protocol):
@@ -47,6 +58,23 @@ class Wire(Protocol):
         """Write a further piece of the body; raises ValueError with nothing written."""
         ...
 
+    async def write_file(self, head: Any, part: FilePart, more: bool) -> None:
+        """Write a part of a file as a piece of the body, and the head if it was not; raises as `write`."""
+        ...
+
+    @property
+    def body_size(self) -> int:
+        """Bytes of the body that were written."""
+        ...
+
+    def hint(self, links: Iterable[bytes]) -> None:
+        """Write an interim response with links; raises TypeError or ValueError with nothing written."""
+        ...
+
+    def trail(self, headers: Iterable[tuple[bytes, bytes]], more: bool) -> None:
+        """Take trailers, of which the last end the body; raises TypeError or ValueError."""
+        ...
+
     async def drain(self) -> None:
         """Wait until the client has read enough, or has left."""
         ...
@@ -66,6 +94,7 @@ class Exchange:
     __slots__ = (
         "_body",
         "_body_complete",
+        "_mode",
         "_readers",
         "_unyielded",
         "_wire",
@@ -84,6 +113,7 @@ class Exchange:
         self._body: bytes | None = body  # what waits for `receive`; None once it has delivered the last of it
         self._body_complete = body_complete
         self._readers: Waiters | None = None
+        self._mode: Mode | None = None  # what restricts the events that may follow
         self._unyielded = 0  # bytes sent since the event loop had its turn
         self.head: Any = None  # checked by the wire, held until the first piece of the body
         self.begun = False  # the head was written
@@ -133,22 +163,28 @@ class Exchange:
             body = message.get("body", b"")
             if type(body) is not bytes:
                 body = _bytes(body)
-            more = message.get("more_body", False)
+            more = more_body = message.get("more_body", False)
+            if self._mode is not None:
+                more = self._more(more_body)
             if self.begun:
                 wire.write(body, more)
             else:
                 wire.respond(head, body, more)
             if more:
                 self._unyielded += len(body) + 1
+                if not more_body:
+                    self._mode = Mode.TRAILERS_DUE
             else:
                 self.finish()
         elif kind == "http.response.start":
             if self.head is not None:
                 raise RuntimeError("http.response.start was sent twice")
             self.head = wire.hold(message["status"], message.get("headers", ()))
+            if message.get("trailers", False):
+                self._mode = Mode.TRAILERS_ANNOUNCED
             return
         else:
-            raise ValueError(f"{kind!r} is not an event of an HTTP response")
+            await self._send_extension(kind, message)
         if wire.write_paused:
             await wire.drain()
             if self.gone and not self.complete:
@@ -157,6 +193,65 @@ class Exchange:
         elif self._unyielded > FAIR_SHARE:
             self._unyielded = 0
             await asyncio.sleep(0)
+
+    def _more(self, more: bool) -> bool:
+        """Whether the response goes on after a piece of its body; raises RuntimeError if none may follow."""
+        if self._mode is Mode.TRAILERS_ANNOUNCED:
+            return True
+        due = "its trailers" if self._mode is Mode.TRAILERS_DUE else "the end of a file"
+        raise RuntimeError(f"a piece of the response's body was sent where {due} must follow")
+
+    async def _send_extension(self, kind: str, message: Message) -> None:
+        """Take an event of one of the extensions of ASGI."""
+        if kind == "http.response.early_hint":
+            if not self.begun:  # a client could not tell a later one from the next response
+                self._wire.hint(message["links"])
+        elif kind == "http.response.trailers":
+            if self._mode is not Mode.TRAILERS_DUE:
+                raise RuntimeError(f"{kind} was sent before the end of the body, or was not announced")
+            more = message.get("more_trailers", False)
+            self._wire.trail(message["headers"], more)
+            if not more:
+                self.finish()
+        elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
+            if self.head is None:
+                raise RuntimeError(f"{kind} was sent before http.response.start")
+            if self._mode is not None:
+                self._more(False)
+            if kind == "http.response.zerocopysend":
+                await self._send_part_of_file(message)
+            elif self._wire.body_size:
+                raise RuntimeError("http.response.pathsend was sent after a piece of the body")
+            else:
+                part = open_path(message["path"])
+                try:
+                    await self._send_file(part, False)
+                finally:
+                    os.close(part.descriptor)
+        else:
+            raise ValueError(f"{kind!r} is not an event of an HTTP response")
+
+    async def _send_part_of_file(self, message: Message) -> None:
+        file = message["file"]
+        offset = message.get("offset")
+        part = part_of(file, offset, message.get("count"))
+        await self._send_file(part, message.get("more_body", False))
+        if offset is None:
+            move_on(file, part)
+
+    async def _send_file(self, part: FilePart, more: bool) -> None:
+        """Send a part of a file as a piece of the body; nothing else can be sent until it is through."""
+        mode = self._mode
+        trailers = mode is Mode.TRAILERS_ANNOUNCED
+        self._mode = Mode.SENDING_FILE
+        try:
+            await self._wire.write_file(self.head, part, more or trailers)
+        finally:
+            self._mode = mode
+        if not more and trailers:
+            self._mode = Mode.TRAILERS_DUE
+        elif not more:
+            self.finish()
 
     # What the wire calls
 

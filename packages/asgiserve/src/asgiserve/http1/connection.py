@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Final, cast
 from ..deadlines import NEVER, TICK
 from ..errors import ClientDisconnected, RequestRefused
 from ..exchange import Exchange
-from .framing import begin_body
+from ..files import FilePart
+from .framing import BodyWriter, ChunkedWriter, begin_body
 from .half_closed import HalfClosed
 from .inbound import Inbound
 from .outbound import LARGE_PIECE, Outbound
 from .request import CLOSE, NO_REQUEST, Fields
 from .response import ResponseHead, wrong_length
 from .scope import Endpoints, http_scope
+from .sendfile import FileEnded, send_part
 from .stages import EXPIRE, Stage, arm
 
 if TYPE_CHECKING:
@@ -258,21 +260,27 @@ class Connection(asyncio.Protocol):
         self._finish(head.status, size)
 
     def _respond_in_pieces(self, head: ResponseHead, body: bytes, more: bool) -> None:
-        writer, framing = begin_body(head, self._method, self._fields.http_version, body, more)
-        content = writer.frame(body, more)
-        self.outbound.head = head
-        self.outbound.writer = writer
-        if self.outbound.until_close:
+        writer, framing = begin_body(head, self._method, self._fields.http_version, len(body), more)
+        self._begin_pieces(head, writer, framing, writer.frame(body, more))
+        if more:
+            self.arm()
+        else:
+            self._end_pieces(head, writer)
+
+    def _begin_pieces(self, head: ResponseHead, writer: BodyWriter, framing: bytes, content: bytes) -> None:
+        outbound = self.outbound
+        outbound.head = head
+        outbound.writer = writer
+        if outbound.until_close:
             self._persistence = CLOSE
         self._limit_persistence(head)
         if self.exchange is not None:
             self.exchange.begun = True
-        self.outbound.begin(head, framing, self._persistence, content)
-        if more:
-            self.arm()
-        else:
-            self.outbound.head = self.outbound.writer = None
-            self._finish(head.status, writer.size)
+        outbound.begin(head, framing, self._persistence, content)
+
+    def _end_pieces(self, head: ResponseHead, writer: BodyWriter) -> None:
+        self.outbound.head = self.outbound.writer = None
+        self._finish(head.status, writer.size)
 
     def _limit_persistence(self, head: ResponseHead) -> None:
         """Let the connection end with this response, if no other can follow (RFC 9112 §9.3)."""
@@ -290,17 +298,86 @@ class Connection(asyncio.Protocol):
         asyncio tells of a write that failed only in a later turn of the loop, which an application that
         does nothing but send would never let come: so the transport is asked.
         """
-        outbound = self.outbound
-        head = outbound.head
-        writer = outbound.writer
+        head, writer = self._begun()
+        content = writer.frame(body, more)
+        if content:
+            self._transport.write(content)
+        if not more:
+            self._end_pieces(head, writer)
+
+    def _begun(self) -> tuple[ResponseHead, BodyWriter]:
+        """The response in progress; raises ClientDisconnected if there is nobody to read on."""
+        head, writer = self.outbound.head, self.outbound.writer
         if head is None or writer is None or self._transport.is_closing():
             if self.exchange is not None:
                 self.exchange.leave()
             raise ClientDisconnected("the client has left")
-        outbound.go_on(writer, body, more)
+        return head, writer
+
+    async def write_file(self, head: ResponseHead, part: FilePart, more: bool) -> None:
+        """Write a part of a file, with the head if that is still held.
+
+        Raises ValueError with nothing written; ClientDisconnected, or what reading the file raises, when
+        the connection is cut, because a part is missing.
+        """
+        exchange = self.exchange
+        if exchange is None or exchange.begun:
+            head, writer = self._begun()
+            before = writer.before(part.count, more)
+            if before:
+                self._transport.write(before)
+        else:
+            writer, framing = begin_body(head, self._method, self._fields.http_version, part.count, more)
+            self._begin_pieces(head, writer, framing, writer.before(part.count, more))
+        if not self.outbound.silent:
+            self.arm()
+            await self._write_part(part, writer)
+            after = writer.after(part.count, more)
+            if after:
+                self._transport.write(after)
         if not more:
-            outbound.head = outbound.writer = None
-            self._finish(head.status, writer.size)
+            self._end_pieces(head, writer)
+
+    async def _write_part(self, part: FilePart, writer: BodyWriter) -> None:
+        exchange = self.exchange
+        try:
+            await send_part(self, self._transport, part)
+        except BaseException as error:
+            writer.size -= part.count - part.sent
+            if exchange is not None:
+                exchange.leave()
+            if exchange is not None and exchange is self.exchange:
+                self._cut()
+            if not isinstance(error, FileEnded):
+                raise
+            logger.error("%s: %s became shorter while it was sent: the response is cut", exchange, part.name)
+            raise ClientDisconnected("the response is cut") from None
+
+    @property
+    def body_size(self) -> int:
+        """Bytes of the body that were written, of a response that has begun."""
+        return self.outbound.size
+
+    def hint(self, links: Iterable[bytes]) -> None:
+        """Write an interim response with links (RFC 8297); raises TypeError or ValueError.
+
+        HTTP/1.0 has no interim responses (RFC 9110 §15.2).
+        """
+        response = self.service.renderer.check_links(links)
+        if response and self._fields.http_version == "1.1":
+            self._transport.write(response)
+
+    def trail(self, headers: Iterable[tuple[bytes, bytes]], more: bool) -> None:
+        """Take fields behind the body, which the last of them ends; raises TypeError or ValueError.
+
+        They are dropped where there is no place for them, or nobody who wants them (RFC 9110 §6.5.1).
+        """
+        lines = self.service.renderer.check_trailers(headers)
+        writer = self.outbound.writer
+        if isinstance(writer, ChunkedWriter) and self._fields.accepts_trailers:
+            writer.trailers += lines
+        if not more:
+            self.write(b"", False)
 
     async def drain(self) -> None:
         """Wait until the client has read enough, or has left."""
@@ -400,6 +477,8 @@ class Connection(asyncio.Protocol):
         unread = inbound.body is not None or bool(inbound.held) or inbound.paused
         inbound.held = b""
         self.closing = True
+        if self._transport.is_closing():
+            return  # the client was faster; the loop is about to say so
         self.outbound.look()
         if unread and self._half_closed is None and self._transport.can_write_eof():
             inbound.resume()
@@ -407,9 +486,9 @@ class Connection(asyncio.Protocol):
             self.wait_for(Stage.LINGER, LINGER)
         else:
             self._transport.close()
-            if self.endpoints.scheme == "https" and not self._transport.get_write_buffer_size():
+            if self.endpoints.scheme == "https":
                 # A client need not answer the farewell of TLS (RFC 8446 §6.1), and many do not while idle.
-                self.wait_for(Stage.LINGER, TICK)
+                self.wait_for(Stage.FAREWELL, TICK)
             else:
                 self.wait_for(Stage.CLOSING, self.service.write_wait)
 

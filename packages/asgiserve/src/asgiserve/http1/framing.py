@@ -8,92 +8,110 @@ from __future__ import annotations
 from .response import ResponseHead, wrong_length
 
 
-class LengthWriter:
-    """A body of a declared length."""
+class BodyWriter:
+    """A body that ends with the connection: of HTTP/1.0, which has no chunks; and what all bodies share."""
 
-    __slots__ = ("_declared", "size")
+    __slots__ = ("size",)
 
-    def __init__(self, declared: int) -> None:
-        self._declared = declared
-        self.size = 0  # content written, in bytes
+    def __init__(self) -> None:
+        self.size = 0  # content so far, in bytes
 
     def frame(self, body: bytes, more: bool) -> bytes:
-        """Return what to write; raises ValueError, with nothing changed, if the length becomes wrong."""
-        size = self.size + len(body)
+        """Return a piece of the body as it is written; raises ValueError as `before`."""
+        size = len(body)
+        return self.before(size, more) + body + self.after(size, more)
+
+    def before(self, size: int, more: bool) -> bytes:
+        """Count a piece of `size` bytes, and return what is written before it.
+
+        Raises ValueError, with nothing changed, if the length becomes another than was declared.
+        """
+        self.size += size
+        return b""
+
+    def after(self, size: int, more: bool) -> bytes:
+        """What is written behind a piece of `size` bytes."""
+        return b""
+
+
+class LengthWriter(BodyWriter):
+    """A body of a declared length."""
+
+    __slots__ = ("_declared",)
+
+    def __init__(self, declared: int) -> None:
+        super().__init__()
+        self._declared = declared
+
+    def before(self, size: int, more: bool) -> bytes:
+        """Hold the size against the declared length."""
+        size += self.size
         if size > self._declared or (not more and size < self._declared):
             raise wrong_length(self._declared, size)
         self.size = size
-        return body
+        return b""
 
 
-class ChunkedWriter:
+class ChunkedWriter(BodyWriter):
     """A body in chunks, whose length nobody needs to know."""
 
-    __slots__ = ("_line", "_line_size", "size")
+    __slots__ = ("_line", "_line_size", "trailers")
 
     def __init__(self) -> None:
-        self.size = 0
+        super().__init__()
+        self.trailers = b""  # fields that go out behind the body
         # The line before the last chunk: many bodies come in pieces of one size.
         self._line = b""
         self._line_size = 0
 
     def frame(self, body: bytes, more: bool) -> bytes:
-        """Return what to write."""
+        """Return a chunk, and the end of the body behind the last."""
         size = len(body)
+        return b"".join((self.before(size, more), body, self.after(size, more)))
+
+    def before(self, size: int, more: bool) -> bytes:
+        """The line with the size of the chunk."""
         if not size:
-            return b"" if more else b"0\r\n\r\n"
+            return b""
         self.size += size
         if size != self._line_size:
             self._line = b"%x\r\n" % size
             self._line_size = size
-        return b"".join((self._line, body, b"\r\n" if more else b"\r\n0\r\n\r\n"))
+        return self._line
+
+    def after(self, size: int, more: bool) -> bytes:
+        """The end of the chunk, and of the body."""
+        end = b"\r\n" if size else b""
+        return end if more else b"%b0\r\n%b\r\n" % (end, self.trailers)
 
 
-class CloseWriter:
-    """A body that ends with the connection: of HTTP/1.0, which has no chunks."""
-
-    __slots__ = ("size",)
-
-    def __init__(self) -> None:
-        self.size = 0
-
-    def frame(self, body: bytes, more: bool) -> bytes:
-        """Return what to write."""
-        self.size += len(body)
-        return body
-
-
-class SilentWriter:
+class SilentWriter(BodyWriter):
     """A body that is not sent, whatever the application passes: of HEAD, 204, 205, 304."""
 
     __slots__ = ()
-
-    size = 0
 
     def frame(self, body: bytes, more: bool) -> bytes:
         """Return nothing to write."""
         return b""
 
-
-BodyWriter = LengthWriter | ChunkedWriter | CloseWriter | SilentWriter
+    def before(self, size: int, more: bool) -> bytes:
+        """Count nothing."""
+        return b""
 
 
 def begin_body(
-    head: ResponseHead, method: str, http_version: str, body: bytes, more: bool
+    head: ResponseHead, method: str, http_version: str, size: int, more: bool
 ) -> tuple[BodyWriter, bytes]:
-    """Choose what frames a body, now that its first piece is known; return it and the field that says so.
-
-    Raises ValueError, with nothing changed, if that piece contradicts the declared Content-Length.
-    """
+    """Choose what frames a body, by the size of its first piece; return it, and the field that says so."""
     if method == "HEAD" or not head.has_content:
         # RFC 9110 §8.6: the length that a GET would be told, where it is known.
         if more or not head.has_content or head.content_length is not None:
             return SilentWriter(), b""
-        return SilentWriter(), b"content-length: %d\r\n" % len(body)
+        return SilentWriter(), b"content-length: %d\r\n" % size
     if head.content_length is not None:
         return LengthWriter(head.content_length), b""
     if not more:
-        return LengthWriter(len(body)), b"content-length: %d\r\n" % len(body)
+        return LengthWriter(size), b"content-length: %d\r\n" % size
     if http_version == "1.1":
         return ChunkedWriter(), b"transfer-encoding: chunked\r\n"
-    return CloseWriter(), b""
+    return BodyWriter(), b""

@@ -13,7 +13,7 @@ from array import array
 from typing import TYPE_CHECKING, Final
 
 from ..waiting import Waiters
-from .framing import BodyWriter, CloseWriter, SilentWriter
+from .framing import BodyWriter, SilentWriter
 from .response import ResponseHead
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ LARGE_PIECE: Final = 65536
 class Outbound:
     """What a connection writes, and how far its client has taken it."""
 
-    __slots__ = ("_drained", "_service", "_transport", "head", "unsent", "writer")
+    __slots__ = ("_drained", "_service", "_transport", "head", "looked_at", "unsent", "writer")
 
     def __init__(self, service: Service, transport: asyncio.Transport) -> None:
         self._service = service
@@ -36,6 +36,7 @@ class Outbound:
         self.writer: BodyWriter | None = None
         self._drained: Waiters | None = None
         self.unsent = 0  # what the client had not taken at the last look
+        self.looked_at = 0.0  # when that was
 
     def begin(self, head: ResponseHead, framing: bytes, persistence: bytes, content: bytes) -> None:
         """Write a head and the first piece of its body, together."""
@@ -45,12 +46,6 @@ class Outbound:
             self._transport.write(content)
         else:
             self._transport.write(b"".join((*lines, content)))
-
-    def go_on(self, writer: BodyWriter, body: bytes, more: bool) -> None:
-        """Write a further piece of the body; raises ValueError with nothing written."""
-        content = writer.frame(body, more)
-        if content:
-            self._transport.write(content)
 
     @property
     def size(self) -> int:
@@ -65,7 +60,7 @@ class Outbound:
     @property
     def until_close(self) -> bool:
         """Whether the body of the response is ended by the end of the connection (RFC 9112 §6.3)."""
-        return isinstance(self.writer, CloseWriter)
+        return type(self.writer) is BodyWriter
 
     def wake(self) -> None:
         """Let `drain` look again."""
@@ -84,14 +79,19 @@ class Outbound:
         The event loop cannot tell: to it a socket is writable only when a third of the kernel's buffer,
         which may hold megabytes, is free again; and that takes a slow client minutes.
         """
+        before = self.unsent
+        self.unsent = self.queued()
+        self.looked_at = self._service.deadlines.now
+        return before - self.unsent
+
+    def queued(self) -> int:
+        """Bytes that the client has not taken yet: here, and in the kernel."""
         queued = array("i", [0])
         sock = self._transport.get_extra_info("socket")
         with contextlib.suppress(OSError):  # some kernels do not tell
             if sock is not None and sock.fileno() >= 0:
                 fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, queued)
-        before = self.unsent
-        self.unsent = self._transport.get_write_buffer_size() + queued[0]
-        return before - self.unsent
+        return self._transport.get_write_buffer_size() + queued[0]
 
     def probe(self) -> None:
         """Write something that a client which has left answers with a reset.

@@ -53,6 +53,18 @@ _DATE: Final = 1
 _SERVER: Final = 2
 
 
+#: Fields that say how to take a message, or who may; behind its body they come too late (RFC 9110 §6.5.1).
+_NO_TRAILERS: Final = frozenset(
+    b"""
+    transfer-encoding content-length host connection keep-alive upgrade trailer te
+    authorization proxy-authorization proxy-authenticate www-authenticate cookie set-cookie
+    cache-control expect max-forwards pragma range if-match if-none-match if-modified-since
+    if-unmodified-since if-range age expires date location retry-after vary warning
+    content-encoding content-type content-range
+    """.split()
+)
+
+
 class ResponseHead:
     """A checked head, rendered but for what depends on the request and on the time; it never changes."""
 
@@ -112,6 +124,26 @@ class ResponseRenderer:
                 self._heads.clear()
             self._heads[status, headers] = head
         return head
+
+    def check_trailers(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """Check the fields behind a body, and render them (RFC 9110 §6.5).
+
+        Raises TypeError or ValueError that names what is wrong.
+        """
+        lines = []
+        for name, value in headers:
+            lines.append(_render(name, value))
+            if name.lower() in _NO_TRAILERS:
+                raise ValueError(f"{name!r} cannot be a trailer (RFC 9110, section 6.5.1)")
+        return b"".join(lines)
+
+    def check_links(self, links: Iterable[bytes]) -> bytes:
+        """Check the links of an early hint, and render it (RFC 8297); nothing if there are none.
+
+        Raises TypeError or ValueError that names what is wrong.
+        """
+        lines = [_render(b"link", link) for link in links]
+        return b"".join((b"HTTP/1.1 103 Early Hints\r\n", *lines, b"\r\n")) if lines else b""
 
     def _check_new(self, status: int, headers: tuple[tuple[bytes, bytes], ...]) -> tuple[ResponseHead, bool]:
         """Check a head that is not in the table; return it, and whether all its fields were seen before."""

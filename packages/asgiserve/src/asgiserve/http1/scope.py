@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
+from ..tls import tls_extension
 from ..types import Scope
 from .request import Fields
 
 if TYPE_CHECKING:
     from ..config import Config
     from ..service import Service
+
+
+#: Extensions of ASGI, by the version of HTTP: 1.0 has neither interim responses nor chunks.
+EXTENSIONS: Final = {
+    "1.0": ("http.response.pathsend", "http.response.zerocopysend"),
+    "1.1": (
+        "http.response.early_hint",
+        "http.response.pathsend",
+        "http.response.trailers",
+        "http.response.zerocopysend",
+    ),
+}
 
 
 class Endpoints:
@@ -32,7 +45,8 @@ class Endpoints:
             self.server = (local.decode() if isinstance(local, bytes) else local, None) if local else None
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         #: The ASGI extension "tls" of a connection that is encrypted.
-        self.tls: dict[str, Any] | None = None
+        connection = transport.get_extra_info("ssl_object")
+        self.tls = tls_extension(connection) if connection is not None else None
 
     def __str__(self) -> str:
         """The client, as the log names it."""
@@ -61,7 +75,7 @@ def _template(http_version: str, config: Config, state: dict[str, Any] | None) -
         "headers": [],
         "client": None,
         "server": None,
-        "extensions": {},
+        "extensions": {name: {} for name in EXTENSIONS[http_version]},
     }
     if state is not None:
         template["state"] = state

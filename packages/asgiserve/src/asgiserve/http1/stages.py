@@ -28,6 +28,7 @@ class Stage(Enum):
     STREAM = auto()  # the application, to go on with its response: for ever
     WRITE = auto()  # the client, to read
     CLOSING = auto()  # the client, to take the last bytes
+    FAREWELL = auto()  # the same through TLS, whose end the client need not answer
     LINGER = auto()  # the client, to notice that nothing more comes, and close
 
 
@@ -94,6 +95,18 @@ def _write(connection: Connection) -> None:
     connection.abort()
 
 
+def _farewell(connection: Connection) -> None:
+    """End a connection of TLS as soon as the client has taken everything."""
+    outbound = connection.outbound
+    service = connection.service
+    if not outbound.queued():
+        connection.abort()
+    elif service.deadlines.now < outbound.looked_at + service.write_wait:
+        connection.wait_for(Stage.FAREWELL, TICK)
+    else:
+        _write(connection)
+
+
 def _linger(connection: Connection) -> None:
     """End a connection whose client does not; unless it has not taken all of the last response yet."""
     connection.outbound.look()
@@ -116,5 +129,6 @@ EXPIRE: Final[dict[Stage, Callable[[Connection], None]]] = {
     Stage.HELD: _held,
     Stage.WRITE: _write,
     Stage.CLOSING: _write,
+    Stage.FAREWELL: _farewell,
     Stage.LINGER: _linger,
 }
