@@ -177,3 +177,22 @@ def test_stop_does_not_wait_for_idle_clients_to_say_goodbye(serve: Serve, certif
         server.stop()
         server.stopped()
         assert client.ended()
+
+
+def test_connection_that_was_to_close_ends_once_the_client_has_everything(
+    serve: Serve, certificate: Certificate
+) -> None:
+    """Even if the client keeps its socket open."""
+
+    async def handler(receive: Receive, send: Send) -> None:
+        await answer(send, b"x" * 30_000_000)
+
+    with (
+        serve(on_http(handler), ssl_certfile=certificate.both, shutdown_timeout=60) as server,
+        server.connect(certificate.client) as client,
+    ):
+        client.send(GET_AND_CLOSE)
+        assert len(client.response().body) == 30_000_000
+        assert client.closed()
+        server.stop()
+        server.stopped()
