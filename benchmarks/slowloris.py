@@ -30,6 +30,9 @@ APPLICATION: Final = "benchmarks.applications.attacked:app"
 
 REQUEST: Final = b"GET / HTTP/1.1\r\nHost: benchmark\r\n\r\n"
 
+#: Load above which latencies are those of the machine's scheduler, which gives turns of milliseconds.
+BUSY: Final = 0.5
+
 #: How each server is told its deadlines, as far as it has any.
 DEADLINES: Final = {
     "asgiserve": lambda seconds: [
@@ -74,10 +77,13 @@ class Turn:
 
 
 def main() -> int:
-    """Measure, show, and save if asked to."""
+    """Measure, show, and save if asked to; return 1 if asgiserve did not end every hostile client in time."""
     asked = arguments()
     cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, cores[1:2])
+    os.sched_setaffinity(0, cores[-1:])
+    load = os.getloadavg()[0]
+    if load > BUSY:
+        tell(f"other programs are running (load {load:.1f}): their turns are in the 99th percentiles")
     turns: dict[str, list[Turn]] = {name: [] for name in asked.servers}
     for number in range(asked.rounds):
         first = number % len(asked.servers)
@@ -88,7 +94,7 @@ def main() -> int:
             tell(f"{number + 1}/{asked.rounds} {name}: {p99}")
     print(f"\n{latencies(turns)}\n\n{endings(turns)}")
     if asked.save:
-        figures = {"connections": asked.connections, "deadline": asked.deadline, "seconds": asked.seconds}
+        options = {"connections": asked.connections, "deadline": asked.deadline, "seconds": asked.seconds}
         kept = {
             name: {
                 "ratio": statistics.median(turn.ratio for turn in taken),
@@ -96,8 +102,9 @@ def main() -> int:
             }
             for name, taken in turns.items()
         }
-        print(f"\nSaved: {save('slowloris', figures | {'servers': kept})}")
-    return 0
+        print(f"\nSaved: {save('slowloris', options | {'load': load, 'servers': kept})}")
+    ours = [tally for turn in turns.get("asgiserve", ()) for tally in turn.hostile.values()]
+    return any(tally["late"] or tally["held"] for tally in ours)
 
 
 def arguments() -> argparse.Namespace:
