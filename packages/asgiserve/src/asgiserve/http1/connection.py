@@ -265,7 +265,7 @@ class Connection(asyncio.Protocol):
         if more:
             self.arm()
         else:
-            self._end_pieces(head, writer)
+            self._end_pieces()
 
     def _begin_pieces(self, head: ResponseHead, writer: BodyWriter, framing: bytes, content: bytes) -> None:
         outbound = self.outbound
@@ -276,11 +276,18 @@ class Connection(asyncio.Protocol):
         self._limit_persistence(head)
         if self.exchange is not None:
             self.exchange.begun = True
-        outbound.begin(head, framing, self._persistence, content)
+        own = self.service.renderer.own[head.replaced]
+        outbound.gather(writer, b"".join((head.lines, framing, self._persistence, own)))
+        if content:
+            outbound.gather(writer, content)
 
-    def _end_pieces(self, head: ResponseHead, writer: BodyWriter) -> None:
-        self.outbound.head = self.outbound.writer = None
-        self._finish(head.status, writer.size)
+    def _end_pieces(self) -> None:
+        outbound = self.outbound
+        outbound.flush()
+        status = outbound.head.status if outbound.head is not None else 0
+        size = outbound.size
+        outbound.head = outbound.writer = None
+        self._finish(status, size)
 
     def _limit_persistence(self, head: ResponseHead) -> None:
         """Let the connection end with this response, if no other can follow (RFC 9112 §9.3)."""
@@ -298,21 +305,21 @@ class Connection(asyncio.Protocol):
         asyncio tells of a write that failed only in a later turn of the loop, which an application that
         does nothing but send would never let come: so the transport is asked.
         """
-        head, writer = self._begun()
+        outbound = self.outbound
+        writer = outbound.writer
+        if writer is None or self._transport.is_closing():
+            raise self._left()
         content = writer.frame(body, more)
         if content:
-            self._transport.write(content)
+            outbound.gather(writer, content)
         if not more:
-            self._end_pieces(head, writer)
+            self._end_pieces()
 
-    def _begun(self) -> tuple[ResponseHead, BodyWriter]:
-        """The response in progress; raises ClientDisconnected if there is nobody to read on."""
-        head, writer = self.outbound.head, self.outbound.writer
-        if head is None or writer is None or self._transport.is_closing():
-            if self.exchange is not None:
-                self.exchange.leave()
-            raise ClientDisconnected("the client has left")
-        return head, writer
+    def _left(self) -> ClientDisconnected:
+        """What to raise when there is nobody to read on."""
+        if self.exchange is not None:
+            self.exchange.leave()
+        return ClientDisconnected("the client has left")
 
     async def write_file(self, head: ResponseHead, part: FilePart, more: bool) -> None:
         """Write a part of a file, with the head if that is still held.
@@ -322,21 +329,24 @@ class Connection(asyncio.Protocol):
         """
         exchange = self.exchange
         if exchange is None or exchange.begun:
-            head, writer = self._begun()
+            writer = self.outbound.writer
+            if writer is None or self._transport.is_closing():
+                raise self._left()
             before = writer.before(part.count, more)
             if before:
-                self._transport.write(before)
+                self.outbound.gather(writer, before)
         else:
             writer, framing = begin_body(head, self._method, self._fields.http_version, part.count, more)
             self._begin_pieces(head, writer, framing, writer.before(part.count, more))
         if not self.outbound.silent:
             self.arm()
+            self.outbound.flush()
             await self._write_part(part, writer)
             after = writer.after(part.count, more)
             if after:
-                self._transport.write(after)
+                self.outbound.gather(writer, after)
         if not more:
-            self._end_pieces(head, writer)
+            self._end_pieces()
 
     async def _write_part(self, part: FilePart, writer: BodyWriter) -> None:
         exchange = self.exchange
@@ -427,6 +437,7 @@ class Connection(asyncio.Protocol):
     def _leave_exchange(self, mark: str) -> None:
         """The response stays incomplete: `mark` says why, in the log."""
         outbound = self.outbound
+        outbound.flush()
         head = outbound.head
         if self.service.access_log is not None and self.exchange is not None:
             self._log(head.status if head is not None else None, outbound.size, mark)

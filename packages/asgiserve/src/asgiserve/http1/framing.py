@@ -11,10 +11,12 @@ from .response import ResponseHead, wrong_length
 class BodyWriter:
     """A body that ends with the connection: of HTTP/1.0, which has no chunks; and what all bodies share."""
 
-    __slots__ = ("size",)
+    __slots__ = ("gathered", "gathered_size", "size")
 
     def __init__(self) -> None:
         self.size = 0  # content so far, in bytes
+        self.gathered: list[bytes] = []  # what was framed and not written yet
+        self.gathered_size = 0
 
     def frame(self, body: bytes, more: bool) -> bytes:
         """Return a piece of the body as it is written; raises ValueError as `before`."""
@@ -62,11 +64,14 @@ class ChunkedWriter(BodyWriter):
         self.trailers = b""  # fields that go out behind the body
         # The line before the last chunk: many bodies come in pieces of one size.
         self._line = b""
-        self._line_size = 0
+        self._line_size = -1
 
     def frame(self, body: bytes, more: bool) -> bytes:
         """Return a chunk, and the end of the body behind the last."""
         size = len(body)
+        if more and size == self._line_size:  # one call instead of three, for each piece of a stream
+            self.size += size
+            return b"".join((self._line, body, b"\r\n"))
         return b"".join((self.before(size, more), body, self.after(size, more)))
 
     def before(self, size: int, more: bool) -> bytes:
