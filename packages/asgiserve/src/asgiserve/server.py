@@ -112,6 +112,8 @@ class Server:
             service.abort()
             await self._wait_idle(service, CANCEL_GRACE, even_if_forced=True)
             service.deadlines.stop()
+            if service.access_log is not None:
+                service.access_log.flush()
 
     async def _listen(
         self, service: Service, sock: socket.socket, tls: ssl.SSLContext | None
