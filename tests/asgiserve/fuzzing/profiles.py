@@ -1,0 +1,23 @@
+"""How many examples Hypothesis tries: always the same ones, or ``FUZZ`` times as many new ones."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from hypothesis import HealthCheck, Phase, settings
+
+#: ``FUZZ=20 make test ARGS=tests/asgiserve/fuzzing`` tries twenty times as many, chosen at random.
+FACTOR: Final = int(os.environ.get("FUZZ", "1"))
+
+
+def examples(number: int) -> settings:
+    """Settings for a test with so many examples."""
+    return settings(
+        max_examples=number * FACTOR,
+        derandomize=FACTOR == 1,
+        database=None,
+        deadline=None,
+        phases=[phase for phase in Phase if phase is not Phase.explain],  # it traces, and takes minutes
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
