@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -43,6 +44,9 @@ if sys.version_info >= (3, 12):
     _begin_now = partial(asyncio.Task, eager_start=True)
 else:
     _begin_now = asyncio.Task
+
+#: The request line of a HEAD whose fields may be wrong.
+_HEAD: Final = re.compile(rb"HEAD [!-~]+ HTTP/1\.[01]\r\n")
 
 # The stages that every request passes, as globals: an attribute of an Enum costs 40 ns.
 _IDLE: Final = Stage.IDLE
@@ -120,7 +124,7 @@ class Connection(asyncio.Protocol):
         if self.inbound.body is not None:
             self.refuse(RequestRefused(HTTPStatus.BAD_REQUEST, "the request body ended early"))
         else:
-            self.exchange.half_close(waits=not self.outbound.silent)
+            self.exchange.half_close(waits=not self.outbound.silent or bool(self.inbound.held))
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -229,8 +233,9 @@ class Connection(asyncio.Protocol):
         """
         service = self.service
         head = service.renderer.check(status, headers)
-        self.stage = _HELD
-        self.deadline = service.deadlines.now + TICK
+        if not self.write_paused:
+            self.stage = _HELD
+            self.deadline = service.deadlines.now + TICK
         return head
 
     def respond(self, head: ResponseHead, body: bytes, more: bool) -> None:
@@ -462,7 +467,12 @@ class Connection(asyncio.Protocol):
         detail = f" ({refused.__cause__})" if refused.__cause__ else ""
         logger.info("%s: %d %s%s", self.endpoints, refused.status, refused, detail)
         if self.exchange is None:
+            if self.inbound.body is not None:
+                self.close()  # what is malformed belongs to a request that has its answer
+                return
             self._method, self._target, self._fields = NO_REQUEST
+            if _HEAD.match(self.inbound.held):
+                self._method = "HEAD"  # RFC 9110 §9.3.2: no content, whatever is wrong with the fields
         elif self.exchange.begun:
             self.exchange.leave()
             self._cut()

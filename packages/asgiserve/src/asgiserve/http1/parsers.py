@@ -46,7 +46,10 @@ class HttptoolsParser:
         except self._upgrade:
             pass  # an Upgrade that is not taken makes an ordinary request (RFC 9110 §7.8)
         except self._error as error:
-            raise _refusal(data) from error
+            trimmed = _CODING.sub(rb"\1", data)
+            if trimmed == data:
+                raise _refusal(data) from error
+            return self.parse(trimmed)  # llhttp takes a tab behind a transfer coding for a part of it
         return read_head(data)
 
 
@@ -85,6 +88,9 @@ def _refusal(data: bytes) -> RequestRefused:
 
 #: field-line of RFC 9112 §5 with the value of RFC 9110 §5.5: no folding, no control character but tab.
 _FIELDS: Final = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n")
+
+#: A transfer coding with white space behind it, which is not of the value (RFC 9112 §5.1).
+_CODING: Final = re.compile(rb"(?i)(\r\ntransfer-encoding:[^\r\n]*?)[\t ]+(?=\r\n)")
 
 
 def head_parser(name: str) -> HeadParser:

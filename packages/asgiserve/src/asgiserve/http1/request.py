@@ -197,7 +197,7 @@ def check_size(head: bytes, config: Config) -> None:
 
 def check_partial(head: bytes, config: Config) -> None:
     """Refuse the beginning of a head as soon as it is clear that it cannot be served."""
-    check_size(head, config)
+    check_size(head.removesuffix(b"\r"), config)  # which may be the first half of the end of a line
     if head.count(b"\n") != head.count(b"\r\n"):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "a line does not end in CRLF")  # RFC 9112 §2.2
     line, end, _ = head.lstrip(b"\r\n").partition(b"\r\n")
@@ -227,7 +227,7 @@ def _normalize_target(method: str, target: bytes, fields: Fields) -> tuple[str, 
     if target == b"*" and method == "OPTIONS":
         return "*", fields
     match = _ABSOLUTE.fullmatch(target)
-    if match is None or not is_authority(match[1]):
+    if match is None or not is_authority(match[1]) or match[1].startswith(b":"):  # RFC 9110 §4.2.1
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "the request target is malformed")
     # RFC 9112 §3.2.2: the authority of the target replaces the Host field that was received.
     fields.headers[:] = [(name, value) for name, value in fields.headers if name != b"host"]
