@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.asgiserve.fuzzing.case import Case
-from tests.asgiserve.fuzzing.grammar import TOKENS
 from tests.asgiserve.fuzzing.seeds import seeds
+from tests.asgiserve.fuzzing.tokens import TOKENS
 
 CORPUS: Final = Path(__file__).with_name("corpus.txt")
 HEADER: Final = """\

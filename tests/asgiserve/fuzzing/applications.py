@@ -1,4 +1,4 @@
-"""Applications that send anything: sequences of events, right and wrong, and what has to become of them.
+"""An application that sends anything, and what has to become of it.
 
 `Model` is ASGI's view of a response (ASGI HTTP 2.5, RFC 9110 §5 and §8.6), apart from the server's.
 """
@@ -9,12 +9,10 @@ import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any, Final
 
-from hypothesis import strategies as st
-
 from tests.asgiserve.applications import Message, Receive, Scope, Send, piece, start
+from tests.asgiserve.fuzzing.events import PAUSE
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -23,114 +21,6 @@ _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 #: Fields that are the server's own, whatever the application says.
 _HOP_BY_HOP: Final = (b"connection", b"transfer-encoding")
-
-#: What an application may do instead of sending something: let the head leave alone.
-PAUSE: Final = "pause"
-
-_JUNK: Final[st.SearchStrategy[Any]] = st.sampled_from(
-    [None, True, 5, 1.5, "b", b"b", (), [], {}, [None], object]
-)
-_NAMES: Final = st.sampled_from(
-    [
-        *(b"x-a", b"X-B", b"set-cookie", b"content-length", b"Content-Length", b"transfer-encoding"),
-        *(
-            b"connection",
-            b"date",
-            b"Server",
-            b"",
-            b":status",
-            b"x a",
-            b"x-a:",
-            b"x\r\ny",
-            b"x\0",
-            b"caf\xe9",
-            b"x-a\n",
-        ),
-    ]
-)
-_VALUES: Final = st.sampled_from(
-    [
-        *(
-            b"",
-            b"b",
-            b" b\t",
-            b"caf\xc3\xa9",
-            b"0",
-            b"2",
-            b"02",
-            b"-2",
-            b"+2",
-            b"9" * 19,
-            b"chunked",
-            b"close",
-        ),
-        *(
-            b"x, Close",
-            b"b\r\nx-c: d",
-            b"b\n",
-            b"\r",
-            b"b\0",
-            b"\x7f",
-            b"\x1b[0m",
-            b"2\r\n\r\nHTTP/1.1 200 OK",
-        ),
-        *("b", 2, None, bytearray(b"b")),
-    ]
-)
-_FIELDS: Final = st.tuples(_NAMES | st.binary(max_size=3), _VALUES | st.binary(max_size=3))
-_WELL_FORMED: Final = st.tuples(
-    st.sampled_from([b"x-a", b"X-B", b"set-cookie"]), st.sampled_from([b"b", b" b", b""])
-)
-_LENGTHS: Final = st.sampled_from(
-    [(b"content-length", b"0"), (b"Content-Length", b"2"), (b"content-length", b"7")]
-)
-_HEADERS: Final = (
-    st.lists(_WELL_FORMED | _LENGTHS, max_size=3)
-    | st.lists(_WELL_FORMED | _FIELDS, max_size=3)
-    | st.lists(_FIELDS.map(list) | _JUNK, max_size=2)
-    | _JUNK
-)
-_STATUSES: Final = st.sampled_from(
-    [200, 200, 200, 201, 404, 204, 205, 304, 100, 101, 199, 299, 999, HTTPStatus.CREATED]
-) | st.sampled_from([-200, 0, 99, 1000, 2**64, 200.0, "200", b"200", None, True, [200]])
-_BODIES: Final = st.sampled_from(
-    [
-        b"",
-        b"b",
-        b"bo",
-        b"body",
-        b"\r\n",
-        b"0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n\r\n",
-        bytearray(b"b"),
-        memoryview(b"bo"),
-    ]
-) | st.sampled_from(["b", None, 5, [98], object])
-_START: Final = st.fixed_dictionaries(
-    {"type": st.just("http.response.start"), "status": _STATUSES}, optional={"headers": _HEADERS}
-)
-_PIECE: Final = st.fixed_dictionaries(
-    {"type": st.just("http.response.body")},
-    optional={
-        "body": _BODIES,
-        "more_body": st.sampled_from([True, True, True, False, None, 0, 1, "yes", []]),
-    },
-)
-_OTHER: Final = st.fixed_dictionaries(
-    {},
-    optional={
-        "type": st.sampled_from(
-            ["http.response.trailers", "http.response", "websocket.send", "", None, 5, []]
-        ),
-        "status": _STATUSES,
-        "body": _BODIES,
-    },
-)
-
-#: What an application sends, one after the other.
-PROGRAMS: Final[st.SearchStrategy[list[Any]]] = st.lists(
-    _START | _PIECE | _PIECE | _OTHER | _JUNK | st.just(PAUSE), max_size=8
-)
 
 
 class Wrong(Exception):

@@ -13,6 +13,7 @@ from tests.asgiserve.fuzzing.behaviours import BEHAVIOURS
 from tests.asgiserve.fuzzing.case import Case
 from tests.asgiserve.fuzzing.in_process import Ending, Pace
 from tests.asgiserve.fuzzing.oracle import METHODS, Request, State
+from tests.asgiserve.fuzzing.tokens import TOKENS
 
 Field = tuple[bytes, bytes]
 Stream = tuple[bytes, list[Request]]
@@ -20,17 +21,6 @@ Stream = tuple[bytes, list[Request]]
 _TCHAR: Final = "!#$%&'*+-.^_`|~" + "0123456789" + "abcdefghijklmnopqrstuvwxyz" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _VCHAR: Final = "".join(map(chr, [*range(0x21, 0x7F), *range(0x80, 0x100)]))
 _FRAMING: Final = {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"}
-
-#: Requests whose every split point is tried: something of each kind of framing, one behind the other.
-SPLIT: Final = (
-    b"\r\nPOST http://b:80?c HTTP/1.1\r\nhOST: a\r\nContent-Length: 05\r\n\r\n12345"
-    b"GET /%41?b HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
-    b"PUT / HTTP/1.1\r\nHost:a\r\nX-A:\t b \r\ntransfer-encoding: Chunked\r\n\r\n"
-    b'5;a="b"\r\n\r\n\r\nx\r\nA\r\nGET / HTTP\r\n00\r\nX-A: b\r\nX-B:\r\n\r\n'
-    b"OPTIONS * HTTP/1.1\r\nHost: [::1]\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n\n"
-    b"GET /a HTTP/1.1\r\nHost: a\r\nX-A: b\r\n\r\nPOST /b? HTTP/1.1\r\nHost: a\r\nX-A: b\r\n\r\n"
-    b"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: x, close\r\n\r\nGET / HTTP/1.1\r\nHost: ignored\r\n\r\n"
-)
 
 #: Seldom made up character by character, because each character is a decision that takes its time.
 _METHODS: Final = st.sampled_from([b"GET", b"HEAD", b"POST", *sorted(METHODS)])
@@ -69,62 +59,11 @@ _ODDS: Final = st.integers(0, 3)
 #: What bodies are made of: also what must never be taken for a request, or for the end of a body.
 _CONTENT: Final = st.lists(
     st.sampled_from(
-        [
-            b"",
-            b"\r\n",
-            b"0\r\n\r\n",
-            b"\r\n\r\n",
-            b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
-            b"\x00",
-            b"5\r\n12345",
-        ]
+        b"|\r\n|0\r\n\r\n|\r\n\r\n|GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n|\x00|5\r\n12345".split(b"|")
     )
     | st.binary(max_size=20),
     max_size=4,
 ).map(b"".join)
-
-#: Pieces of requests, for mutations and for the dictionary of libFuzzer.
-TOKENS: Final = [
-    *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b"\x00", b"\x0b", b"\x7f", b"\xff", b":", b";", b","),
-    *(b"GET ", b"HEAD ", b"POST ", b"OPTIONS * ", b"CONNECT a:1 ", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-    *(
-        b" HTTP/1.1\r\n",
-        b" HTTP/1.0\r\n",
-        b" HTTP/1.2\r\n",
-        b" HTTP/2.0\r\n",
-        b"http://b:80",
-        b"http://:80",
-        b"https://",
-        b"/%c3%a9?a#",
-    ),
-    *(
-        b"Host: a\r\n",
-        b"Host: [::1]:80\r\n",
-        b"Host:\r\n",
-        b"Content-Length: 5\r\n",
-        b"Content-Length: 0\r\n",
-    ),
-    *(b"Content-Length: 5, 5\r\n", b"Content-Length: +5\r\n", b"Transfer-Encoding: chunked\r\n"),
-    *(
-        b"Transfer-Encoding: gzip, chunked\r\n",
-        b"Transfer-Encoding: chunked, gzip\r\n",
-        b"Transfer-Encoding: x\r\n",
-    ),
-    *(b"Connection: close\r\n", b"Connection: keep-alive\r\n", b"Connection: upgrade\r\nUpgrade: h2c\r\n"),
-    *(b"Expect: 100-continue\r\n", b"Expect: x\r\n", b"X-A: b\r\n", b"X-A: b\r\n c\r\n", b"X-A : b\r\n"),
-    *(
-        b"5\r\n12345\r\n",
-        b"5;a=b\r\n12345\r\n",
-        b"0\r\n\r\n",
-        b"0\r\nX-A: b\r\n\r\n",
-        b"fffffffffffffff\r\n",
-        b"12345",
-    ),
-    *(b"/" * 130, b"X-A: " + b"b" * 130 + b"\r\n", b"X-A: b\r\n" * 9, b"X-A: " + b"b" * 100 + b"\r\n"),
-    *(b"Content-Length: 999\r\n", b"201\r\n", b"5;" + b"a" * 100 + b"\r\n"),
-]
-
-
 _DELIMITERS: Final = re.compile(rb"\r\n|[ :;,/?]|^")
 _INSERTED: Final = st.sampled_from([b"", *TOKENS]) | st.binary(max_size=3)
 

@@ -135,6 +135,9 @@ def check_refusal(request: Request, response: Response, ending: Ending) -> None:
         assert response.status in request.refusals, f"{response} for {request}"
         assert response.complete, f"{response} is incomplete"
         assert response.closes, f"{response} does not close"
+        assert response.status != 408 or ending in (Ending.SILENCE, Ending.DRAIN), (
+            f"{response} waits for nothing"
+        )
 
 
 def required(requests: list[Request], behaviour: Behaviour, ending: Ending) -> int:
@@ -144,8 +147,10 @@ def required(requests: list[Request], behaviour: Behaviour, ending: Ending) -> i
     for number, request in enumerate(requests):
         if request.state is State.REFUSED or (request.state is State.BROKEN and behaviour.waits):
             return number + 1
-        if request.state is not State.COMPLETE:
-            return number + (ending is Ending.SILENCE and (request.state is State.HEAD or behaviour.waits))
+        if request.state is State.BODY:
+            return number + (behaviour.waits and ending is not Ending.DRAIN)
+        if request.state is State.HEAD:
+            return number + (ending is Ending.SILENCE)
         if behaviour.ends or request.version == "1.0" or (request.expects and not behaviour.waits):
             return number + 1  # or more
     return len(requests)

@@ -8,8 +8,8 @@ from itertools import product
 from tests.asgiserve import test_requests as tables
 from tests.asgiserve.fuzzing.behaviours import BEHAVIOURS
 from tests.asgiserve.fuzzing.case import Case
-from tests.asgiserve.fuzzing.grammar import SPLIT
 from tests.asgiserve.fuzzing.in_process import SETTINGS, Ending, Pace
+from tests.asgiserve.fuzzing.tokens import SPLIT
 from tests.asgiserve.raw import GET
 
 

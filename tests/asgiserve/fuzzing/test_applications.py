@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.asgiserve.fuzzing.applications import PROGRAMS, Model, Sender
+from tests.asgiserve.fuzzing.applications import Model, Sender
+from tests.asgiserve.fuzzing.events import programs
 from tests.asgiserve.fuzzing.in_process import Harness, Outcome, Pace
 from tests.asgiserve.fuzzing.profiles import examples
 from tests.asgiserve.fuzzing.responses import Response, read_responses
@@ -39,7 +40,7 @@ def check_response(model: Model, response: Response) -> None:
     assert [field for field in response.headers if field[0] not in own] == model.fields
     assert response.body == (b"" if model.bodiless else model.body)
     if model.length is not None and model.status not in (204, 205):
-        assert response.all(b"content-length") == [b"%d" % model.length]
+        assert [int(value) for value in response.all(b"content-length")] == [model.length]
 
 
 def check_sent(app: Sender, outcome: Outcome, kinds: list[tuple[str, str]]) -> None:
@@ -64,7 +65,9 @@ def check_sent(app: Sender, outcome: Outcome, kinds: list[tuple[str, str]]) -> N
     assert len(app.models) == len(kinds) or app.models[-1].closes or responses[-1].closes
 
 
-@given(st.lists(st.tuples(KINDS, PROGRAMS), min_size=1, max_size=3), st.sampled_from([Pace.FAST, Pace.SLOW]))
+@given(
+    st.lists(st.tuples(KINDS, programs()), min_size=1, max_size=3), st.sampled_from([Pace.FAST, Pace.SLOW])
+)
 @examples(600)
 def test_events(harness: Harness, requests: list[tuple[tuple[str, str], list[Any]]], pace: Pace) -> None:
     app = Sender([program for _, program in requests])

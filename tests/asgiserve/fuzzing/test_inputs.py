@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.asgiserve.fuzzing.behaviours import BEHAVIOURS, Recorder
 from tests.asgiserve.fuzzing.case import Case
 from tests.asgiserve.fuzzing.deviations import LENIENCIES
-from tests.asgiserve.fuzzing.grammar import SPLIT, Stream, cases, mutated, streams
+from tests.asgiserve.fuzzing.grammar import Stream, cases, mutated, streams
 from tests.asgiserve.fuzzing.in_process import SETTINGS, Harness, Pace
 from tests.asgiserve.fuzzing.known import FAULTS, is_known
 from tests.asgiserve.fuzzing.oracle import STRICT, State, read
@@ -20,6 +20,7 @@ from tests.asgiserve.fuzzing.profiles import examples
 from tests.asgiserve.fuzzing.properties import check
 from tests.asgiserve.fuzzing.responses import read_responses
 from tests.asgiserve.fuzzing.seeds import seeds
+from tests.asgiserve.fuzzing.tokens import SPLIT
 from tests.asgiserve.raw import GET
 
 Parsers = tuple[Harness, Harness]

@@ -15,9 +15,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.asgiserve.applications import App, Receive, Scope, Send
-from tests.asgiserve.fuzzing.applications import PAUSE, PROGRAMS, Sender
+from tests.asgiserve.fuzzing.applications import Sender
 from tests.asgiserve.fuzzing.behaviours import BEHAVIOURS, Recorder
 from tests.asgiserve.fuzzing.case import Case
+from tests.asgiserve.fuzzing.events import PAUSE, programs
 from tests.asgiserve.fuzzing.grammar import Stream, mutated, streams
 from tests.asgiserve.fuzzing.in_process import SETTINGS, Ending, Outcome
 from tests.asgiserve.fuzzing.known import is_known
@@ -114,7 +115,7 @@ def test_mutated_requests(servers: list[Server], data: bytes, cut: int) -> None:
     assert found[0] == found[1] or (unsure and found[0][:-1] == found[1][:-1])
 
 
-@given(st.lists(st.tuples(KINDS, PROGRAMS), min_size=1, max_size=2))
+@given(st.lists(st.tuples(KINDS, programs()), min_size=1, max_size=2))
 @examples(300)
 def test_events(servers: list[Server], requests: list[tuple[tuple[str, str], list[Any]]]) -> None:
     """Both servers send what was right of what the application sent."""
