@@ -16,8 +16,6 @@ import threading
 import time
 from collections.abc import Iterator
 
-import pytest
-
 from tests.asgiserve.applications import Receive, Scope, Send, answer, echo, piece, start
 from tests.asgiserve.raw import GET, PATIENCE, Client, get, request
 from tests.asgiserve.serving import Serve, Serving, serve_on
@@ -136,9 +134,6 @@ def test_slow_clients_are_ended_soon_after_their_deadline(serve_twice: Serve) ->
             assert [name for name, client in clients.items() if not is_ended(client)] == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what the kernel takes at first looks like progress: twice write_timeout"
-)
 def test_clients_that_do_not_read_are_ended_soon_after_their_deadline(serve_twice: Serve) -> None:
     with serve_impatiently(serve_twice) as server, server.connect() as usual, server.connect() as small:
         small.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -324,6 +324,31 @@ def test_response_timeout_begins_with_the_complete_request(serve_twice: Serve) -
         assert client.response().body == b"body"
 
 
+@pytest.mark.parametrize("leave", ["close", "reset"])
+def test_application_whose_client_has_left_is_cancelled_after_response_timeout(
+    serve_twice: Serve, leave: str
+) -> None:
+    """However the client left: nobody else would ever end it."""
+    called: Moment[None] = Moment()
+    cancelled: Moment[None] = Moment()
+
+    async def handler(receive: Receive, send: Send) -> None:
+        called.happen(None)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.happen(None)
+            raise
+
+    with serve_twice(on_http(handler), response_timeout=SOON) as server:
+        with server.connect() as client:
+            client.send(GET)
+            called.wait()
+            getattr(client, leave)()
+        cancelled.wait()
+        server.records.wait("response_timeout")
+
+
 # keep_alive_timeout
 
 

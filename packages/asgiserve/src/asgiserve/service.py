@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .config import Config
 from .deadlines import Deadlines, wait
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from .exchange import Exchange
     from .http1.connection import Connection
 
+logger: Final = logging.getLogger("asgiserve.error")
+
 
 class Service:
     """One application, served on one event loop; created inside that loop."""
@@ -32,6 +35,7 @@ class Service:
         self.context = contextvars.copy_context()  # what each application call starts from
         self.connections: set[Connection] = set()
         self.exchanges: set[Exchange] = set()  # whose application has not returned yet
+        self._abandoned: dict[Exchange, float] = {}  # whose client has left; and when they are cancelled
         self.draining = False
         self.on_change: Callable[[], None] | None = None  # called when a connection or an exchange ends
         self.renderer = ResponseRenderer(
@@ -39,7 +43,7 @@ class Service:
         )
         self.parser: HeadParser = head_parser(config.http)
         self.scopes = scope_templates(config, state)
-        self.deadlines = Deadlines(self.connections, self.renderer.refresh_date)
+        self.deadlines = Deadlines(self.connections, self._tick)
         self.request_wait = wait(config.request_timeout)
         self.response_wait = wait(config.response_timeout)
         self.keep_alive_wait = wait(config.keep_alive_timeout)
@@ -71,6 +75,20 @@ class Service:
         for connection in list(self.connections):
             connection.abort()
 
+    def abandon(self, exchange: Exchange) -> None:
+        """Let an application without a client go on for as long as it could have taken to respond."""
+        if exchange in self.exchanges:
+            self._abandoned[exchange] = self.deadlines.now + self.response_wait
+
+    def _tick(self) -> None:
+        self.renderer.refresh_date()
+        now = self.deadlines.now
+        for exchange in [exchange for exchange, deadline in self._abandoned.items() if deadline <= now]:
+            del self._abandoned[exchange]
+            logger.info("%s: the client has left, and response_timeout is over: cancelled", exchange)
+            if exchange.task is not None:
+                exchange.task.cancel()
+
     def connection_ended(self, connection: Connection) -> None:
         """Strike a connection off the books."""
         self.connections.discard(connection)
@@ -80,6 +98,8 @@ class Service:
     def exchange_ended(self, exchange: Exchange) -> None:
         """Strike an exchange off the books."""
         self.exchanges.discard(exchange)
+        if self._abandoned:
+            self._abandoned.pop(exchange, None)
         if self.on_change is not None:
             self.on_change()
         if self.draining and not self.exchanges:

@@ -45,6 +45,8 @@ if sys.version_info >= (3, 12):
 else:
     _begin_now = asyncio.Task
 
+_NO_FIELDS: Final = NO_REQUEST[2]
+
 #: The request line of a HEAD whose fields may be wrong.
 _HEAD: Final = re.compile(rb"HEAD [!-~]+ HTTP/1\.[01]\r\n")
 
@@ -138,6 +140,8 @@ class Connection(asyncio.Protocol):
         del self.inbound  # it refers back to us: without the cycle, both are freed at once
         if self.exchange is not None:
             self.exchange.leave()
+            if not self.exchange.begun:
+                self.service.abandon(self.exchange)
             self._leave_exchange(mark)
         self.write_paused = False
         self.outbound.wake()
@@ -146,7 +150,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads more slowly than the application writes."""
         self.write_paused = True
-        self.outbound.look()
+        self.outbound.watch()
         self.arm()
 
     def resume_writing(self) -> None:
@@ -428,6 +432,8 @@ class Connection(asyncio.Protocol):
         if service.access_log is not None and self.exchange is not None:
             self._log(status, size, "")
         self.exchange = None
+        self._target = ""  # an idle connection keeps nothing large
+        self._fields = _NO_FIELDS
         if self._persistence is CLOSE:
             self.close()
         elif inbound.body is not None:
@@ -500,7 +506,7 @@ class Connection(asyncio.Protocol):
         self.closing = True
         if self._transport.is_closing():
             return  # the client was faster; the loop is about to say so
-        self.outbound.look()
+        self.outbound.watch()
         if unread and self._half_closed is None and self._transport.can_write_eof():
             inbound.resume()
             self._transport.write_eof()
@@ -511,7 +517,7 @@ class Connection(asyncio.Protocol):
                 # A client need not answer the farewell of TLS (RFC 8446 §6.1), and many do not while idle.
                 self.wait_for(Stage.FAREWELL, TICK)
             else:
-                self.wait_for(Stage.CLOSING, self.service.write_wait)
+                self.wait_for(Stage.CLOSING, TICK)
 
     def abort(self) -> None:
         """Reset the connection, whatever is left to be written."""

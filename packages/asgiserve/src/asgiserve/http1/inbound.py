@@ -35,13 +35,14 @@ RATE_GRACE: Final = 5.0
 
 
 #: Before a request line they are ignored (RFC 9112 §2.2).
-_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)++")
 
 
 class Inbound:
     """What a connection reads, and how far it has come."""
 
     __slots__ = (
+        "_checked",
         "_clock",
         "_connection",
         "_fields",
@@ -61,6 +62,7 @@ class Inbound:
         self._service = service
         self._transport = transport
         self.held = b""  # the beginning of a head, or what follows the request in progress
+        self._checked = 0  # of a head that has begun to come: where its last line begins
         self.proceeding = False  # reading on in what was held behind a request
         self.paused = False  # the socket is not read
         self._paused_at = 0.0
@@ -107,9 +109,9 @@ class Inbound:
             self.held = data[empty.end() :]
             return True
         else:
-            end = data.find(b"\r\n\r\n") + 4
+            end = data.find(b"\r\n\r\n", max(self._checked - 2, 0)) + 4
             if end == 3:
-                check_partial(data, service.config)
+                self._checked = check_partial(data, self._checked, service.config)
                 self._connection.head_began()
                 return False
             if end > service.harmless_head_size:
@@ -118,6 +120,7 @@ class Inbound:
             if len(fields.headers) > service.config.max_headers > 0:
                 raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many header fields")
             self._fields = fields if 0 < len(fields.raw) <= KEPT_FIELDS else None
+        self._checked = 0
         rest = data[end:]
         if fields.has_body:
             content, rest = self._begin_body(fields, rest)

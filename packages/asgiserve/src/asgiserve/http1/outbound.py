@@ -12,6 +12,7 @@ import termios
 from array import array
 from typing import TYPE_CHECKING, Final
 
+from ..deadlines import NEVER
 from ..waiting import Waiters
 from .framing import BodyWriter, SilentWriter
 from .response import ResponseHead
@@ -26,7 +27,7 @@ LARGE_PIECE: Final = 65536
 class Outbound:
     """What a connection writes, and how far its client has taken it."""
 
-    __slots__ = ("_drained", "_service", "_transport", "head", "looked_at", "unsent", "writer")
+    __slots__ = ("_drained", "_service", "_transport", "cut_at", "head", "unsent", "writer")
 
     def __init__(self, service: Service, transport: asyncio.Transport) -> None:
         self._service = service
@@ -36,7 +37,7 @@ class Outbound:
         self.writer: BodyWriter | None = None
         self._drained: Waiters | None = None
         self.unsent = 0  # what the client had not taken at the last look
-        self.looked_at = 0.0  # when that was
+        self.cut_at = 0.0  # when it loses its connection, unless it takes more until then
 
     def gather(self, writer: BodyWriter, content: bytes) -> None:
         """Write something together with what follows in the same turn of the event loop.
@@ -91,16 +92,25 @@ class Outbound:
             self._drained = Waiters()
         await self._drained.wait()
 
-    def look(self) -> int:
-        """Return how many bytes the client has taken since the last look.
+    def watch(self) -> None:
+        """The client has `write_timeout` from now on to take something."""
+        self.unsent = self.queued()
+        self.cut_at = self._service.deadlines.now + self._service.write_wait
+
+    def look(self) -> bool:
+        """Whether the client is to be cut off: each byte it takes buys it time, at the least rate allowed.
 
         The event loop cannot tell: to it a socket is writable only when a third of the kernel's buffer,
         which may hold megabytes, is free again; and that takes a slow client minutes.
         """
-        before = self.unsent
-        self.unsent = self.queued()
-        self.looked_at = self._service.deadlines.now
-        return before - self.unsent
+        service = self._service
+        now = service.deadlines.now
+        taken, self.unsent = self.unsent, self.queued()
+        taken -= self.unsent
+        if taken > 0:
+            rate = service.config.min_body_rate
+            self.cut_at = min(now + service.write_wait, self.cut_at + taken / rate if rate else NEVER)
+        return now >= self.cut_at
 
     def queued(self) -> int:
         """Bytes that the client has not taken yet: here, and in the kernel."""

@@ -189,20 +189,35 @@ def check_size(head: bytes, config: Config) -> None:
     line, *fields = head.split(b"\r\n")
     if 0 < config.max_request_line < len(line):
         raise RequestRefused(HTTPStatus.REQUEST_URI_TOO_LONG, "the request line is too long")
-    if 0 < config.max_headers_size < len(head) - len(line):
+    check_fields_size(fields, len(head) - len(line), config)
+
+
+def check_fields_size(fields: list[bytes], size: int, config: Config) -> None:
+    """Hold field lines, and the size of all of them, against the limits."""
+    if 0 < config.max_headers_size < size:
         raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the header fields are too large")
     if 0 < config.max_header_size < max(map(len, fields), default=0):
         raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a header field is too large")
 
 
-def check_partial(head: bytes, config: Config) -> None:
-    """Refuse the beginning of a head as soon as it is clear that it cannot be served."""
-    check_size(head.removesuffix(b"\r"), config)  # which may be the first half of the end of a line
-    if head.count(b"\n") != head.count(b"\r\n"):
+def check_partial(head: bytes, checked: int, config: Config) -> int:
+    """Refuse the beginning of a head as soon as it is clear that it cannot be served.
+
+    Lines before `checked` were looked at before; returns where the last line begins, which has no end yet:
+    so a head that comes byte by byte costs what its last line costs, not what all of them do.
+    """
+    new = head[checked:]
+    if new.count(b"\n") != new.count(b"\r\n"):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "a line does not end in CRLF")  # RFC 9112 §2.2
-    line, end, _ = head.lstrip(b"\r\n").partition(b"\r\n")
-    if end or (line and not _TOKEN.match(line)):
-        check_request_line(line)
+    new = new.removesuffix(b"\r")  # the first half of the end of a line
+    if checked:
+        check_fields_size(new.split(b"\r\n"), len(head) - head.find(b"\r\n"), config)
+    else:
+        check_size(new, config)
+        line, end, _ = new.lstrip(b"\r\n").partition(b"\r\n")
+        if end or (line and not _TOKEN.match(line)):
+            check_request_line(line)
+    return head.rfind(b"\n") + 1
 
 
 def check_request_line(line: bytes) -> None:

@@ -38,7 +38,7 @@ def arm(connection: Connection) -> None:
     inbound = connection.inbound
     exchange = connection.exchange
     if connection.write_paused:
-        connection.wait_for(Stage.WRITE, service.write_wait)
+        connection.wait_for(Stage.WRITE, TICK)
     elif exchange is not None and exchange.head is not None and not exchange.begun:
         if connection.stage is not Stage.HELD:
             connection.wait_for(Stage.HELD, TICK)
@@ -83,35 +83,27 @@ def _held(connection: Connection) -> None:
 
 
 def _write(connection: Connection) -> None:
-    """Cut off a client that has not taken what it must since the last look."""
-    config = connection.service.config
-    taken = connection.outbound.look()
-    if taken > 0 and taken >= config.min_body_rate * config.write_timeout:
-        connection.wait_for(connection.stage, connection.service.write_wait)
+    """Cut off a client that does not take what it must."""
+    if not connection.outbound.look():
+        connection.wait_for(connection.stage, TICK)
         return
-    logger.info(
-        "%s: the client did not read for %g s (write_timeout)", connection.endpoints, config.write_timeout
-    )
+    timeout = connection.service.config.write_timeout
+    logger.info("%s: the client did not read for %g s (write_timeout)", connection.endpoints, timeout)
     connection.abort()
 
 
 def _farewell(connection: Connection) -> None:
     """End a connection of TLS as soon as the client has taken everything."""
-    outbound = connection.outbound
-    service = connection.service
-    if not outbound.queued():
-        connection.abort()
-    elif service.deadlines.now < outbound.looked_at + service.write_wait:
-        connection.wait_for(Stage.FAREWELL, TICK)
-    else:
+    if connection.outbound.queued():
         _write(connection)
+    else:
+        connection.abort()
 
 
 def _linger(connection: Connection) -> None:
     """End a connection whose client does not; unless it has not taken all of the last response yet."""
-    connection.outbound.look()
-    if connection.outbound.unsent:
-        connection.wait_for(Stage.CLOSING, connection.service.write_wait)
+    if connection.outbound.queued():
+        connection.wait_for(Stage.CLOSING, TICK)
     else:
         connection.abort()
 
