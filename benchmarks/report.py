@@ -47,7 +47,7 @@ def pages() -> dict[Path, str]:
 def committed() -> tuple[list[Results], list[dict[str, Any]]]:
     """Read the results of ``make bench``, and of ``make bench-in-process``; the oldest Python first."""
     files = sorted(
-        FOLDER.glob("*.json"), key=lambda file: [int(part) for part in re.findall(r"\d+", file.name)]
+        FOLDER.glob("cpython-*.json"), key=lambda file: [int(part) for part in re.findall(r"\d+", file.name)]
     )
     runs = [Results.load(file) for file in files if "in-process" not in file.name]
     return runs, [json.loads(file.read_text()) for file in files if "in-process" in file.name]
