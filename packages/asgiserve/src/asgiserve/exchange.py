@@ -165,7 +165,8 @@ class Exchange:
                 body = _bytes(body)
             more = more_body = message.get("more_body", False)
             if self._mode is not None:
-                more = self._more(more_body)
+                self._check_place_of_body()
+                more = True  # its trailers follow
             if self.begun:
                 wire.write(body, more)
             else:
@@ -194,12 +195,12 @@ class Exchange:
             self._unyielded = 0
             await asyncio.sleep(0)
 
-    def _more(self, more: bool) -> bool:
-        """Whether the response goes on after a piece of its body; raises RuntimeError if none may follow."""
-        if self._mode is Mode.TRAILERS_ANNOUNCED:
-            return True
-        due = "its trailers" if self._mode is Mode.TRAILERS_DUE else "the end of a file"
-        raise RuntimeError(f"a piece of the response's body was sent where {due} must follow")
+    def _check_place_of_body(self) -> None:
+        """Raise RuntimeError if no piece of the body may follow now."""
+        if self._mode is Mode.TRAILERS_DUE:
+            raise RuntimeError("a piece of the body was sent behind its end, where trailers must follow")
+        if self._mode is Mode.SENDING_FILE:
+            raise RuntimeError("a piece of the body was sent before the end of a file that is being sent")
 
     async def _send_extension(self, kind: str, message: Message) -> None:
         """Take an event of one of the extensions of ASGI."""
@@ -216,8 +217,7 @@ class Exchange:
         elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
             if self.head is None:
                 raise RuntimeError(f"{kind} was sent before http.response.start")
-            if self._mode is not None:
-                self._more(False)
+            self._check_place_of_body()
             if kind == "http.response.zerocopysend":
                 await self._send_part_of_file(message)
             elif self._wire.body_size:
