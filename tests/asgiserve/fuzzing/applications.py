@@ -1,6 +1,7 @@
 """An application that sends anything, and what has to become of it.
 
-`Model` is ASGI's view of a response (ASGI HTTP 2.5, RFC 9110 §5 and §8.6), apart from the server's.
+`Model` is ASGI's view of a response (ASGI HTTP 2.5 and its extensions; RFC 9110 §5, §6.5, §8.6, RFC 8297),
+apart from the server's.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,7 +22,9 @@ _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 #: Fields that are the server's own, whatever the application says.
-_HOP_BY_HOP: Final = (b"connection", b"transfer-encoding")
+_OWN: Final = (b"connection", b"transfer-encoding", b"content-length")
+#: Fields that cannot stand behind a body, among those that are tried here (RFC 9110 §6.5.1).
+_NO_TRAILERS: Final = (*_OWN, b"set-cookie", b"host")
 
 
 class Wrong(Exception):
@@ -36,7 +40,13 @@ class Model:
     headers: Headers = field(default_factory=list)
     length: int | None = None  # as declared
     body: bytes = b""
+    hints: list[Headers] = field(default_factory=list)
+    trailers: Headers = field(default_factory=list)
+    announced: bool = False  # trailers follow the body
+    begun: bool = False  # the head was written
+    due: bool = False  # the body is complete, and its trailers are not
     complete: bool = False
+    stuck: bool = False  # the body has ended too early, and only trailers may follow
 
     @property
     def bodiless(self) -> bool:
@@ -53,8 +63,8 @@ class Model:
         """The fields that arrive, those of the application."""
         found: Headers = []
         for name, value in self.headers:
-            own = name in (b"date", b"server") and any(key == name for key, _ in found)
-            if name not in (*_HOP_BY_HOP, b"content-length") and not own:
+            repeated = name in (b"date", b"server") and any(key == name for key, _ in found)
+            if name not in _OWN and not repeated:
                 found.append((name, value))
         return found
 
@@ -64,15 +74,26 @@ class Model:
         options = [value.lower() for name, value in self.headers if name == b"connection"]
         return self.status < 200 or any(b"close" in re.split(rb"[ \t]*,[ \t]*", value) for value in options)
 
+    def pause(self) -> None:
+        """The head leaves alone, if there is one."""
+        self.begun = self.status > 0
+
     def take(self, message: object) -> None:
         """Take an event; raises Wrong, with nothing changed."""
         if self.complete:
             return  # ASGI: further messages are ignored
-        kind = message.get("type") if isinstance(message, Mapping) else None
-        if kind == "http.response.start" and isinstance(message, Mapping) and not self.status:
+        if not isinstance(message, Mapping):
+            raise Wrong
+        kind = message.get("type")
+        if kind == "http.response.start" and not self.status:
             self._start(message)
-        elif kind == "http.response.body" and isinstance(message, Mapping) and self.status:
+        elif kind == "http.response.body" and self.status and not self.due:
             self._add(message)
+        elif kind == "http.response.trailers" and self.due:
+            self._trail(message)
+        elif kind == "http.response.early_hint":
+            if not self.begun:
+                self._hint(message)
         else:
             raise Wrong
 
@@ -80,7 +101,7 @@ class Model:
         status = message.get("status")
         if not isinstance(status, int) or status is True or not 100 <= status <= 999:
             raise Wrong
-        headers = [_field(item) for item in _iterate(message.get("headers", []))]
+        headers = _fields(message.get("headers", []))
         lengths = [value for name, value in headers if name == b"content-length"]
         if (
             not all(re.fullmatch(rb"[0-9]{1,18}", value) for value in lengths)
@@ -89,6 +110,7 @@ class Model:
             raise Wrong
         self.status, self.headers = status, headers
         self.length = int(lengths[0]) if lengths else None
+        self.announced = bool(message.get("trailers", False))
 
     def _add(self, message: Mapping[Any, Any]) -> None:
         body = message.get("body", b"")
@@ -96,10 +118,25 @@ class Model:
             raise Wrong
         whole, ends = self.body + bytes(body), not message.get("more_body", False)
         if self.length is not None and not self.bodiless:
-            fits = len(whole) == self.length if ends else len(whole) <= self.length
-            if not fits:
+            short = ends and len(whole) < self.length
+            if len(whole) > self.length or (short and not self.announced):
                 raise Wrong
-        self.body, self.complete = whole, ends
+            self.stuck = short
+        self.body, self.begun = whole, True
+        self.due = ends and self.announced
+        self.complete = ends and not self.announced
+
+    def _trail(self, message: Mapping[Any, Any]) -> None:
+        trailers = _fields(message.get("headers"))
+        if any(name in _NO_TRAILERS for name, _ in trailers):
+            raise Wrong
+        self.trailers += trailers
+        self.complete = not message.get("more_trailers", False)
+
+    def _hint(self, message: Mapping[Any, Any]) -> None:
+        links = _fields([(b"link", link) for link in _iterate(message.get("links"))])
+        if links:
+            self.hints.append(links)
 
 
 def _iterate(items: Any) -> Iterator[Any]:
@@ -109,6 +146,10 @@ def _iterate(items: Any) -> Iterator[Any]:
         raise Wrong from None
 
 
+def _fields(items: Any) -> Headers:
+    return [_field(item) for item in _iterate(items)]
+
+
 def _field(item: Any) -> tuple[bytes, bytes]:
     pair = list(_iterate(item))
     if len(pair) != 2 or not all(isinstance(part, bytes) for part in pair):
@@ -116,6 +157,15 @@ def _field(item: Any) -> tuple[bytes, bytes]:
     if not _TOKEN.fullmatch(pair[0]) or not _VALUE.fullmatch(pair[1]):
         raise Wrong
     return pair[0].lower(), pair[1].strip(b" \t")
+
+
+def gets_stuck(method: str, program: list[Any]) -> bool:
+    """Whether a program comes to where nothing can be sent that ends the response."""
+    model = Model(method)
+    for message in program:
+        with suppress(Wrong):
+            model.pause() if message == PAUSE else model.take(message)
+    return model.stuck
 
 
 #: What `send` raises for an event that is wrong.
@@ -137,11 +187,15 @@ class Sender:
         for message in program:
             if message == PAUSE:
                 await asyncio.sleep(0.6)  # longer than a head waits for the body
+                model.pause()
             else:
                 await self._send(message, model, send)
         if not model.status:
             await self._send(start(), model, send)
-        await self._send(piece(model.missing), model, send)
+        if not model.due:
+            await self._send(piece(model.missing), model, send)
+        if model.due:
+            await self._send({"type": "http.response.trailers", "headers": []}, model, send)
         for message in program:
             if message != PAUSE:
                 await self._send(message, model, send)

@@ -38,6 +38,13 @@ _FIELDS: Final = st.tuples(_NAMES | st.binary(max_size=3), _VALUES | st.binary(m
 _HEADERS: Final = (
     st.lists(_PLAIN | _FIELDS, max_size=3) | st.lists(_FIELDS.map(list) | _JUNK, max_size=2) | _JUNK
 )
+_TRAILERS: Final = st.lists(
+    st.tuples(st.sampled_from([b"x-sum", b"X-Sum", b"host"]), st.sampled_from([b"", b"b"])), max_size=2
+)
+_LINKS: Final = (
+    st.lists(st.sampled_from([b"</a>", b"</b>; rel=preload", b"</c>\r\nx: d", "</d>", None]), max_size=2)
+    | _JUNK
+)
 
 # Events
 _GOOD_STATUSES: Final = st.sampled_from(
@@ -50,9 +57,10 @@ _GOOD_BODIES: Final = st.sampled_from(b"|b|bo|body|0\r\n\r\n|HTTP/1.1 200 OK\r\n
 _BODIES: Final = _GOOD_BODIES | st.sampled_from(
     [bytearray(b"b"), memoryview(b"bo"), "b", None, 5, [98], object]
 )
+_FLAGS: Final[st.SearchStrategy[Any]] = st.sampled_from([True, False, None, 1])
 _MORE: Final[st.SearchStrategy[Any]] = st.sampled_from([True, True, True, False, None, 0, 1, "yes", []])
 _OTHER_TYPES: Final[st.SearchStrategy[Any]] = st.sampled_from(
-    ["http.response.trailers", "http.response", "websocket.send", "", None, 5, []]
+    ["http.response.debug", "http.response", "websocket.send", "", None, 5, []]
 )
 
 
@@ -63,13 +71,18 @@ def _event(kind: st.SearchStrategy[Any] | str, **values: st.SearchStrategy[Any])
 
 
 _GOOD_START: Final = st.fixed_dictionaries(
-    {"type": st.just("http.response.start"), "status": _GOOD_STATUSES, "headers": _GOOD_HEADERS}
+    {"type": st.just("http.response.start"), "status": _GOOD_STATUSES, "headers": _GOOD_HEADERS},
+    optional={"trailers": _FLAGS},
 )
 _GOOD_PIECE: Final = st.fixed_dictionaries(
     {"type": st.just("http.response.body"), "body": _GOOD_BODIES, "more_body": _MORE}
 )
+_EXTENSION: Final = _event(
+    "http.response.trailers", headers=_TRAILERS | _HEADERS, more_trailers=_FLAGS
+) | _event("http.response.early_hint", links=_LINKS)
 _ANYTHING: Final = (
-    _event("http.response.start", status=_STATUSES, headers=_HEADERS)
+    _event("http.response.start", status=_STATUSES, headers=_HEADERS, trailers=_FLAGS)
+    | _EXTENSION
     | _event("http.response.body", body=_BODIES, more_body=_MORE)
     | _event(_OTHER_TYPES, status=_STATUSES, body=_BODIES)
     | _JUNK
@@ -82,4 +95,4 @@ def programs(draw: st.DrawFn) -> list[Any]:
     """What an application sends, one after the other: a response that could be right, and anything else."""
     events = draw(st.lists(_ANYTHING, max_size=2))
     events.append(draw(_GOOD_START))
-    return events + draw(st.lists(_GOOD_PIECE | _GOOD_PIECE | _ANYTHING, max_size=4))
+    return events + draw(st.lists(_GOOD_PIECE | _GOOD_PIECE | _EXTENSION | _ANYTHING, max_size=4))

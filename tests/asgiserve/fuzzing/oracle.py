@@ -52,6 +52,7 @@ class Request:
     refusals: frozenset[int] = frozenset()  # the statuses it may be refused with
     expects: bool = False  # 100 Continue
     persists: bool = True  # another request may follow
+    perhaps_head: bool = False  # it is malformed, but its method can be read, and is HEAD
 
     @property
     def served(self) -> bool:
@@ -90,8 +91,8 @@ def read(data: bytes, limits: Mapping[str, int], grammar: Grammar = LENIENT) -> 
 def _read_request(data: bytes, limits: Mapping[str, int], grammar: Grammar) -> tuple[Request, bytes]:
     head = grammar["head"].match(data)
     if head is None:
-        complete = b"\r\n\r\n" in data
-        return Request(State.REFUSED if complete else State.HEAD, refusals=REFUSALS), b""
+        state = State.REFUSED if b"\r\n\r\n" in data else State.HEAD
+        return Request(state, refusals=REFUSALS, perhaps_head=data.startswith(b"HEAD ")), b""
     line, *lines = head[0][:-4].split(b"\r\n")
     method, target, version = line.split(b" ")
     request = Request(State.COMPLETE, method.decode(), version[5:].decode(), target)

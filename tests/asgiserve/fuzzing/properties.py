@@ -86,7 +86,7 @@ def judge(requests: list[Request], run: Run, ending: Ending, pace: Pace = Pace.F
         assert behaviour.logs, f"logged: {line}"
         assert behaviour.logs in line, f"logged: {line}"
     check_calls(requests, run.recorder)
-    methods = [request.method or "GET" for request in requests]
+    methods = [method_of(request, run.outcome.sent) for request in requests]
     responses = read_responses(run.outcome.sent, methods, run.outcome.cut or ending in RESETS)
     for number, (request, response) in enumerate(zip(requests, responses, strict=False)):
         if not response.complete and (ending in RESETS or pace is Pace.NEVER):
@@ -96,10 +96,16 @@ def judge(requests: list[Request], run: Run, ending: Ending, pace: Pace = Pace.F
         else:
             check_refusal(request, response, ending)
         assert len(response.interim) <= request.expects or ending in (Ending.END, Ending.END_AT_ONCE)
-        assert set(response.interim) <= {100}
+        assert all(interim == (100, []) for interim in response.interim)
     at_least = required(requests, behaviour, ending) if pace is not Pace.NEVER else 0
     assert len(responses) >= at_least, f"{len(responses)} responses instead of {at_least}"
     return responses
+
+
+def method_of(request: Request, sent: bytes) -> str:
+    """The method that a response is for; a malformed HEAD may be answered as what it is, or as malformed."""
+    without_content = request.perhaps_head and sent.endswith(b"\r\n\r\n")
+    return request.method or ("HEAD" if without_content else "GET")
 
 
 def check_calls(requests: list[Request], recorder: Recorder) -> None:

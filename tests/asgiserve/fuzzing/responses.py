@@ -12,6 +12,8 @@ from typing import Final
 
 import h11
 
+Headers = list[tuple[bytes, bytes]]
+
 #: status-line and field-lines of RFC 9112 §4 and §5, and nothing else: h11 takes more.
 _HEAD: Final = re.compile(
     rb"HTTP/1\.1 [1-9][0-9]{2} [\t \x21-\x7e\x80-\xff]*\r\n"
@@ -28,10 +30,11 @@ class Response:
     """One final response, as it stood on the wire."""
 
     status: int
-    headers: list[tuple[bytes, bytes]]
+    headers: Headers
     body: bytes = b""
     complete: bool = False
-    interim: list[int] = field(default_factory=list)  # the statuses that came before it
+    interim: list[tuple[int, Headers]] = field(default_factory=list)  # what came before it
+    trailers: Headers = field(default_factory=list)
 
     def all(self, name: bytes) -> list[bytes]:
         """The values of a field."""
@@ -66,7 +69,7 @@ def _read_response(data: bytes, method: str, cut: bool) -> tuple[Response, bytes
     parser = h11.Connection(h11.CLIENT)
     parser.send(h11.Request(method=method, target="/", headers=[("host", "test")]))
     parser.send(h11.EndOfMessage())
-    interim: list[int] = []
+    interim: list[tuple[int, Headers]] = []
     response: Response | None = None
     position = 0  # of the end of the last head
     parser.receive_data(data)
@@ -78,7 +81,7 @@ def _read_response(data: bytes, method: str, cut: bool) -> tuple[Response, bytes
             if response is not None:
                 return response, b""  # the connection ended within the body
             if interim and position == len(data):
-                return Response(interim[-1], [], interim=interim), b""  # or before the final head
+                return Response(interim[-1][0], [], interim=interim), b""  # or before the final head
             raise NotHTTP(f"{event}: {data!r}")
         if isinstance(event, (h11.InformationalResponse, h11.Response)):
             head = _HEAD.match(data, position)
@@ -86,12 +89,13 @@ def _read_response(data: bytes, method: str, cut: bool) -> tuple[Response, bytes
                 raise NotHTTP(f"no head by the grammar: {data[position:]!r}")
             position = head.end()
             if isinstance(event, h11.InformationalResponse):
-                interim.append(event.status_code)
+                interim.append((event.status_code, list(event.headers)))
             else:
                 response = Response(event.status_code, list(event.headers), interim=interim)
         elif isinstance(event, h11.Data) and response is not None:
             response.body += event.data
         elif isinstance(event, h11.EndOfMessage) and response is not None:
+            response.trailers = list(event.headers)
             response.complete = True
             return response, parser.trailing_data[0]
         else:
