@@ -101,7 +101,7 @@ class ChunkedReader:
     def _keep(self, line: bytes) -> None:
         """Keep the beginning of a line, within the limit of what it can become."""
         if self._in_trailers:
-            if len(line) > self._trailer_room:
+            if len(line.removesuffix(b"\r")) > self._trailer_room:
                 raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the trailers are too large")
         elif self._in_chunk:
             if line != b"\r":
