@@ -213,3 +213,50 @@ def test_9110_10_1_1_no_continue_after_the_response_began(serve: Serve) -> None:
         client.read_until(b"one\r\n")
         client.send(b"body")
         assert client.read_until(b"0\r\n\r\n") == b"4\r\nbody\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("end", [False, True], ids=["open", "half-closed"])
+def test_9112_7_1_thousands_of_chunks_that_come_at_once(serve: Serve, end: bool) -> None:
+    """They are read in turns of the event loop; and the request behind them comes after them."""
+    content = bytes(range(97, 123)) * 400
+
+    async def handler(receive: Receive, send: Send) -> None:
+        await answer(send, await read_body(receive))
+
+    with serve(on_http(handler)) as server, server.connect() as client:
+        client.send(chunked(*(content[at : at + 1] for at in range(len(content)))) + GET)
+        if end:
+            client.end()
+        assert client.response().body == content
+        assert client.response().body == b""
+
+
+def test_thousands_of_chunks_for_an_application_that_takes_its_time(serve: Serve) -> None:
+    """What waits for it stays below its limit, and nothing is lost."""
+    pieces = [b"x" * 1000] * 3000
+
+    async def handler(receive: Receive, send: Send) -> None:
+        size = 0
+        more = True
+        while more:
+            await asyncio.sleep(0.01)
+            message = await receive()
+            size += len(message["body"])
+            more = message["more_body"]
+        await answer(send, str(size).encode())
+
+    with serve(on_http(handler)) as server, server.connect() as client:
+        client.send(chunked(*pieces))
+        assert client.response().body == b"3000000"
+
+
+def test_thousands_of_chunks_that_nobody_reads(serve: Serve) -> None:
+    """The answer comes first; what is left of a short body is thrown away, and the next request answered."""
+
+    async def handler(receive: Receive, send: Send) -> None:
+        await answer(send)
+
+    with serve(on_http(handler)) as server, server.connect() as client:
+        client.send(chunked(*[b"x"] * 5000) + GET)
+        for _ in range(2):
+            assert client.response().status == 200

@@ -119,6 +119,7 @@ class Connection(asyncio.Protocol):
         if self.closing or self.endpoints.scheme == "https":
             return False  # TLS has no half-closed connections in asyncio
         self._half_closed = HalfClosed(self)
+        self._read_rest()
         if self.exchange is None:
             self._proceed()
         if self.exchange is None:
@@ -165,6 +166,21 @@ class Connection(asyncio.Protocol):
         if not self.closing and self.inbound.held:
             try:
                 self.inbound.proceed()
+            except RequestRefused as refused:
+                self.refuse(refused)
+
+    def _read_rest(self) -> None:
+        if self.inbound.body is not None and self.inbound.held:
+            try:
+                self.inbound.read_rest()
+            except RequestRefused as refused:
+                self.refuse(refused)
+
+    def read_on(self) -> None:
+        """Read on in a body of which much came at once."""
+        if not self.closing:
+            try:
+                self.inbound.read_on()
             except RequestRefused as refused:
                 self.refuse(refused)
 

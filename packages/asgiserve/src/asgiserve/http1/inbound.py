@@ -47,9 +47,11 @@ class Inbound:
         "_connection",
         "_fields",
         "_paused_at",
+        "_reading_on",
         "_service",
         "_size",
         "_transport",
+        "_waiting",
         "body",
         "continue_due",
         "held",
@@ -66,9 +68,11 @@ class Inbound:
         self.proceeding = False  # reading on in what was held behind a request
         self.paused = False  # the socket is not read
         self._paused_at = 0.0
+        self._reading_on = False  # the event loop is about to call `read_on`
         self._fields: Fields | None = None  # of the last head, to know them again
         self.body: BodyReader | None = None  # while the request's body has not been read to its end
         self.continue_due = False  # the client waits for 100 Continue before it sends the body
+        self._waiting = 0  # content that the application has not taken yet
         self._size = 0  # content of the body so far
         self._clock = 0.0  # when the body began, not counting the time in which it was not read
 
@@ -79,6 +83,9 @@ class Inbound:
         while self.held and not connection.closing:
             if self.body is not None:
                 self._read_body(self.body)
+                if self.body is not None and self.held:
+                    self._read_on_soon()
+                    return
             elif connection.exchange is not None or connection.write_paused:
                 if len(self.held) > HIGH_WATER:
                     self.pause()
@@ -94,6 +101,25 @@ class Inbound:
             self.feed(b"")
         finally:
             self.proceeding = False
+
+    def _read_on_soon(self) -> None:
+        """Read on in a body of which much came at once, when the other connections have had their turn."""
+        self.pause()
+        if not self._reading_on:
+            self._reading_on = True
+            self._service.loop.call_soon(self._connection.read_on)
+
+    def read_on(self) -> None:
+        """Read on in the body that is held; raises RequestRefused."""
+        self._reading_on = False
+        if self.body is not None and self.held and self._waiting < HIGH_WATER:  # or `want_body` reads on
+            self.resume()
+            self.feed(b"")
+
+    def read_rest(self) -> None:
+        """Read all that is held of the body, because nothing follows; raises RequestRefused."""
+        while self.body is not None and self.held:
+            self._read_body(self.body)
 
     def _read_head(self, data: bytes) -> bool:
         """Begin a request if its head is complete; return whether there may be more to do."""
@@ -142,7 +168,7 @@ class Inbound:
             reader = LengthReader(fields.content_length)
         self.restart_clock()
         content, rest = reader.read(data)
-        self._size = len(content)
+        self._size = self._waiting = len(content)
         if not reader.complete:
             self.body = reader
             self.continue_due = fields.expect_continue and not data
@@ -165,8 +191,8 @@ class Inbound:
                 self._connection.close()
             return
         if content or reader.complete:
-            waiting = exchange.feed(content, reader.complete)
-            if waiting >= HIGH_WATER and not reader.complete:
+            self._waiting = exchange.feed(content, reader.complete)
+            if self._waiting >= HIGH_WATER and not reader.complete:
                 self.pause()
         self._connection.arm()
 
@@ -177,13 +203,19 @@ class Inbound:
             self.restart_clock()  # the client was right to wait until now
             if not self._connection.responding:  # not after the final one (RFC 9110 §10.1.1)
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._waiting = 0
         self.resume()
+        if self.held:
+            self._read_on_soon()
         self._connection.arm()
 
     def discard_body(self) -> None:
         """Throw away the rest of a body that was answered before it was read."""
         self.restart_clock()
+        self._waiting = 0
         self.resume()
+        if self.held:
+            self._read_on_soon()
 
     def can_discard_body(self) -> bool:
         """Whether the rest of the body is short and sure to come, so that the connection can be kept.
