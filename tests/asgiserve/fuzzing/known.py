@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Final
 
 from tests.asgiserve.fuzzing.case import Case
@@ -24,22 +23,7 @@ class Fault:
     concerns: Callable[[Case, list[Request]], bool]
 
 
-def _trailers_reach_limit(case: Case, requests: list[Request]) -> bool:
-    sizes = map(len, case.data.partition(b"\r\n0\r\n")[2].split(b"\r\n"))
-    return SETTINGS["max_headers_size"] in accumulate(sizes)
-
-
-FAULTS: Final[dict[str, Fault]] = {
-    "trailer-limit-at-a-cut": Fault(
-        "Trailers that are as long as they may be are refused if the last CR comes before its LF.",
-        Case(
-            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n%b\r\n"
-            % (b"X:%b\r\n" % (b"b" * 126) * 4),
-            size=1,
-        ),
-        _trailers_reach_limit,
-    ),
-}
+FAULTS: Final[dict[str, Fault]] = {}
 
 
 def is_known(case: Case) -> bool:

@@ -107,6 +107,8 @@ def _read_request(data: bytes, limits: Mapping[str, int], grammar: Grammar) -> t
         found = {413}
     if found:
         request.state, request.refusals = State.REFUSED, frozenset(found)
+        if 505 in found:  # what the method means in another version is not known
+            request.method, request.perhaps_head = "", method == b"HEAD"
         return request, b""
     _set_target(request)
     rest = data[head.end() :]
