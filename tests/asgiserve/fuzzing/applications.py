@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -46,7 +45,6 @@ class Model:
     begun: bool = False  # the head was written
     due: bool = False  # the body is complete, and its trailers are not
     complete: bool = False
-    stuck: bool = False  # the body has ended too early, and only trailers may follow
 
     @property
     def bodiless(self) -> bool:
@@ -117,11 +115,9 @@ class Model:
         if not isinstance(body, (bytes, bytearray, memoryview)):
             raise Wrong
         whole, ends = self.body + bytes(body), not message.get("more_body", False)
-        if self.length is not None and not self.bodiless:
-            short = ends and len(whole) < self.length
-            if len(whole) > self.length or (short and not self.announced):
-                raise Wrong
-            self.stuck = short
+        length = len(whole) if self.length is None or self.bodiless else self.length
+        if len(whole) > length or (ends and len(whole) < length):
+            raise Wrong
         self.body, self.begun = whole, True
         self.due = ends and self.announced
         self.complete = ends and not self.announced
@@ -157,15 +153,6 @@ def _field(item: Any) -> tuple[bytes, bytes]:
     if not _TOKEN.fullmatch(pair[0]) or not _VALUE.fullmatch(pair[1]):
         raise Wrong
     return pair[0].lower(), pair[1].strip(b" \t")
-
-
-def gets_stuck(method: str, program: list[Any]) -> bool:
-    """Whether a program comes to where nothing can be sent that ends the response."""
-    model = Model(method)
-    for message in program:
-        with suppress(Wrong):
-            model.pause() if message == PAUSE else model.take(message)
-    return model.stuck
 
 
 #: What `send` raises for an event that is wrong.

@@ -67,6 +67,10 @@ class Wire(Protocol):
         """Bytes of the body that were written."""
         ...
 
+    def check_end(self, head: Any, size: int) -> None:
+        """Raise ValueError if the body cannot end with a piece of `size` bytes."""
+        ...
+
     def hint(self, links: Iterable[bytes]) -> None:
         """Write an interim response with links; raises TypeError or ValueError with nothing written."""
         ...
@@ -166,7 +170,9 @@ class Exchange:
             more = more_body = message.get("more_body", False)
             if self._mode is not None:
                 self._check_place_of_body()
-                more = True  # its trailers follow
+                if not more:
+                    wire.check_end(head, len(body))
+                    more = True  # its trailers follow
             if self.begun:
                 wire.write(body, more)
             else:
@@ -243,6 +249,8 @@ class Exchange:
         """Send a part of a file as a piece of the body; nothing else can be sent until it is through."""
         mode = self._mode
         trailers = mode is Mode.TRAILERS_ANNOUNCED
+        if trailers and not more:
+            self._wire.check_end(self.head, part.count)
         self._mode = Mode.SENDING_FILE
         try:
             await self._wire.write_file(self.head, part, more or trailers)

@@ -393,6 +393,13 @@ class Connection(asyncio.Protocol):
         """Bytes of the body that were written, of a response that has begun."""
         return self.outbound.size
 
+    def check_end(self, head: ResponseHead, size: int) -> None:
+        """Raise ValueError if the body cannot end with a piece of `size` bytes, by its declared length."""
+        declared = head.content_length
+        total = self.outbound.size + size
+        if declared is not None and declared != total and head.has_content and self._method != "HEAD":
+            raise wrong_length(declared, total)
+
     def hint(self, links: Iterable[bytes]) -> None:
         """Write an interim response with links (RFC 8297); raises TypeError or ValueError.
 

@@ -117,7 +117,11 @@ class ResponseRenderer:
         except TypeError:  # a pair that is a list has no hash
             return self._check_new(status, headers)[0]
         if head is not None and isinstance(status, int):  # 200.0 equals a number that is known, too
-            return head
+            for name, value in headers:
+                if type(name) is not bytes or type(value) is not bytes:  # and a memoryview equals bytes
+                    break
+            else:
+                return head
         head, common = self._check_new(status, headers)
         if common and len(head.lines) <= _HEAD_SIZE:
             if len(self._heads) >= _HEADS:
@@ -156,7 +160,7 @@ class ResponseRenderer:
         common = True
         for name, value in headers:
             try:
-                line = self._lines.get((name, value))
+                line = self._lines.get((name, value)) if type(value) is bytes else None
             except TypeError:  # not hashable, so not bytes: _render says so
                 line = None
             if line is None:
