@@ -10,6 +10,7 @@
 # make slowloris    measure a well-behaved client while a thousand hostile ones hold connections
 # make idle     measure what ten thousand idle connections cost
 # make soak     make two million mixed requests, and see that nothing grows
+# make fuzz     look for input that asgiserve does not handle: 20 minutes, or what ARGS says   (make fuzz ARGS=5)
 # make clean    remove .venv and caches
 #
 # PYTHON=python3.13 VENV=.venv-3.13 make test    the same on another interpreter
@@ -23,7 +24,7 @@ BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 PROJECTS := packages/asgiserve/pyproject.toml packages/asgiweb/pyproject.toml
 
-.PHONY: serve test check setup format docs bench bench-in-process profile slowloris idle soak clean
+.PHONY: serve test check setup format docs bench bench-in-process profile slowloris idle soak fuzz clean
 
 serve: $(VENV)/.serve
 	@exec $(BIN)/asgiserve $(APP) $(ARGS)
@@ -57,11 +58,14 @@ profile: $(VENV)/.bench
 slowloris idle soak: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks.$@ $(ARGS)
 
+fuzz: $(VENV)/.fuzz
+	@$(BIN)/python -m tests.asgiserve.fuzzing $(ARGS)
+
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Steps, each done again only when what it depends on has changed: an empty environment; in it the two
-# packages with what they need to run; and what their tests need, and what the benchmarks need.
+# packages with what they need to run; and what their tests, the benchmarks and the fuzzers need.
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { \
@@ -88,5 +92,11 @@ $(VENV)/.setup: tests/requirements.txt $(VENV)/.serve
 $(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.serve
 	@echo "Installing what the benchmarks need into $(VENV) ..."
 	@$(PIP) -r benchmarks/requirements.txt || { \
+	  echo "The installation failed; pip says why above. It needs a package index that can be reached."; exit 1; }
+	@touch $@
+
+$(VENV)/.fuzz: tests/asgiserve/fuzzing/requirements.txt $(VENV)/.setup
+	@echo "Installing what the fuzzers need into $(VENV) ..."
+	@$(PIP) -r tests/asgiserve/fuzzing/requirements.txt || { \
 	  echo "The installation failed; pip says why above. It needs a package index that can be reached."; exit 1; }
 	@touch $@

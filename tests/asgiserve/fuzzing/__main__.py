@@ -8,6 +8,7 @@ is printed as a line of the corpus, and makes the exit code 1.
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -41,7 +42,7 @@ def main() -> int:
             write(found, case)
         (room / "dictionary").write_text("".join(map(entry, TOKENS)))
         print(f"Looking for {minutes:g} minutes, from {len(inputs)} inputs ...", flush=True)
-        code = search(
+        code, log = search(
             str(found),
             f"-max_total_time={minutes * 60:.0f}",
             f"-max_len={MAX_LENGTH}",
@@ -49,22 +50,22 @@ def main() -> int:
             f"-artifact_prefix={faults}/",
             "-timeout=20",
             "-print_final_stats=1",
-            "-verbosity=0",
         )
-        search("-merge=1", "-verbosity=0", str(kept), str(found))
+        print(*re.findall(r"stat::number_of_executed_units.*|(?<=DONE   )cov: \d+ ft: \d+", log), sep="\n")
+        search("-set_cover_merge=1", f"-max_len={MAX_LENGTH}", str(kept), str(found))
         cases = sorted(map(str, read(kept)))
         CORPUS.write_text(HEADER + "".join(f"{case}\n" for case in cases))
         print(f"{len(cases)} inputs are in {CORPUS.name}.")
         for case in read(faults):
-            print(f"The server does not handle this one:\n{case}")
+            print(f"The server does not handle this one:\n{case}\n{log[log.find('=== Uncaught') :]}")
     return min(code, 1)
 
 
-def search(*arguments: str) -> int:
-    """Run libFuzzer; return its exit code."""
-    return subprocess.run(
-        [sys.executable, "-m", "tests.asgiserve.fuzzing.target", *arguments], check=False
-    ).returncode
+def search(*arguments: str) -> tuple[int, str]:
+    """Run libFuzzer; return its exit code, and what it says."""
+    command = [sys.executable, "-m", "tests.asgiserve.fuzzing.target", *arguments]
+    ended = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return ended.returncode, ended.stdout.decode(errors="replace")
 
 
 def read_corpus() -> list[Case]:

@@ -33,7 +33,7 @@ _NAMES: Final = st.sampled_from(
 _VALUES: Final = st.sampled_from(
     b"b,-2,+2,0x2,b\r\nx-c: d,b\n,2\n,\r,b\0,\x7f,\x1b[0m,2\r\n\r\nHTTP/1.1 200 OK".split(b",")
 )
-_NO_BYTES: Final = st.sampled_from(["b", 2, None, bytearray(b"b")])
+_NO_BYTES: Final = st.sampled_from(["b", 2, None, bytearray(b"b"), memoryview(b"b")])
 _FIELDS: Final = st.tuples(_NAMES | st.binary(max_size=3), _VALUES | st.binary(max_size=3) | _NO_BYTES)
 _HEADERS: Final = (
     st.lists(_PLAIN | _FIELDS, max_size=3) | st.lists(_FIELDS.map(list) | _JUNK, max_size=2) | _JUNK
