@@ -171,7 +171,7 @@ def mutated(draw: st.DrawFn) -> bytes:
         size = draw(st.sampled_from([0, 0, 1, 2, 8]))
         kept = draw(st.sampled_from([b"", data[begin : begin + size] * 2]))
         data = data[:begin] + kept + draw(_INSERTED) + data[begin + size :]
-    return data
+    return data[: draw(st.integers(0, len(data)))] if draw(_ODDS) == 3 else data
 
 
 @st.composite

@@ -11,6 +11,10 @@ from hypothesis import HealthCheck, Phase, settings
 FACTOR: Final = int(os.environ.get("FUZZ", "1"))
 
 
+#: Seconds for a test that finds something: it then makes the example as short as it can.
+PATIENCE: Final = 600
+
+
 def examples(number: int) -> settings:
     """Settings for a test with so many examples."""
     return settings(

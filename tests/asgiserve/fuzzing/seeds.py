@@ -41,9 +41,10 @@ def limit_rows() -> Iterator[bytes]:
 
 
 def seeds() -> Iterator[Case]:
-    """Each row alone, and byte by byte behind another request; and a stream in all circumstances."""
+    """Each row alone, behind another request byte by byte, and unfinished; a stream in all circumstances."""
     for data in (*table_rows(), *limit_rows()):
         yield Case(data)
         yield Case(GET + data, size=1)
+        yield Case(data[:-1], ending=Ending.END)
     for behaviour, ending, pace in product(BEHAVIOURS, Ending, Pace):
         yield Case(SPLIT, behaviour, ending, pace, size=64)

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from tests.asgiserve.fuzzing.applications import Model, Sender
 from tests.asgiserve.fuzzing.events import programs
 from tests.asgiserve.fuzzing.in_process import Harness, Outcome, Pace
-from tests.asgiserve.fuzzing.profiles import examples
+from tests.asgiserve.fuzzing.profiles import PATIENCE, examples
 from tests.asgiserve.fuzzing.responses import Response, read_responses
+
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 
 class Kind(NamedTuple):

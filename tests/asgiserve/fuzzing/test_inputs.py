@@ -16,12 +16,14 @@ from tests.asgiserve.fuzzing.grammar import Stream, cases, mutated, streams
 from tests.asgiserve.fuzzing.in_process import SETTINGS, Harness, Pace
 from tests.asgiserve.fuzzing.known import FAULTS, is_known
 from tests.asgiserve.fuzzing.oracle import STRICT, State, read
-from tests.asgiserve.fuzzing.profiles import examples
+from tests.asgiserve.fuzzing.profiles import PATIENCE, examples
 from tests.asgiserve.fuzzing.properties import check
 from tests.asgiserve.fuzzing.responses import read_responses
 from tests.asgiserve.fuzzing.seeds import seeds
 from tests.asgiserve.fuzzing.tokens import SPLIT
 from tests.asgiserve.raw import GET
+
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 Parsers = tuple[Harness, Harness]
 

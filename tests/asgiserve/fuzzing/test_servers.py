@@ -22,11 +22,13 @@ from tests.asgiserve.fuzzing.grammar import Stream, mutated, streams
 from tests.asgiserve.fuzzing.in_process import SETTINGS, Ending, Outcome
 from tests.asgiserve.fuzzing.known import is_known
 from tests.asgiserve.fuzzing.oracle import State, read
-from tests.asgiserve.fuzzing.profiles import examples
+from tests.asgiserve.fuzzing.profiles import PATIENCE, examples
 from tests.asgiserve.fuzzing.properties import Run, judge
 from tests.asgiserve.fuzzing.responses import Response
 from tests.asgiserve.fuzzing.test_applications import PROGRAMS, Requests, check_sent
 from tests.asgiserve.serving import Serving, serve_on
+
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 LIMITS = {name: value for name, value in SETTINGS.items() if name.startswith("max")}
 
