@@ -27,17 +27,29 @@ _SPECIAL_TOO: Final = st.sampled_from(
 ).map(lambda line: tuple(line.split(b":")))
 _GOOD_HEADERS: Final = st.lists(_PLAIN | _SPECIAL | _SPECIAL_TOO, max_size=3)
 
-_NAMES: Final = st.sampled_from(
-    b"x-a,date,connection,content-length,,:status,x a,x-a:,x\r\ny,x\0,caf\xe9,x-a\n".split(b",")
-)
-_VALUES: Final = st.sampled_from(
-    b"b,-2,+2,0x2,b\r\nx-c: d,b\n,2\n,\r,b\0,\x7f,\x1b[0m,2\r\n\r\nHTTP/1.1 200 OK".split(b",")
-)
-_NO_BYTES: Final = st.sampled_from(["b", 2, None, bytearray(b"b"), memoryview(b"b")])
-_FIELDS: Final = st.tuples(_NAMES | st.binary(max_size=3), _VALUES | st.binary(max_size=3) | _NO_BYTES)
-_HEADERS: Final = (
-    st.lists(_PLAIN | _FIELDS, max_size=3) | st.lists(_FIELDS.map(list) | _JUNK, max_size=2) | _JUNK
-)
+_BAD_NAMES: Final[list[Any]] = [
+    *b",:status,x a,x-a:,x\r\ny,x\0,caf\xe9,x-a\n".split(b","),
+    "x-a",
+    None,
+    bytearray(b"x-a"),
+]
+_BAD_VALUES: Final[list[Any]] = [
+    *b"b\r\nx-c: d,b\n,\r,b\0,\x7f,\x1b[0m,2\r\n\r\nHTTP/1.1 200 OK".split(b","),
+    *("b", 2, None, bytearray(b"b"), memoryview(b"b")),
+]
+_BAD_LENGTHS: Final = [*b"-2,+2,0x2,2\n, 2,2 2,two,".split(b","), b"9" * 19]
+_BAD_FIELDS: Final[list[Any]] = [
+    *((name, b"b") for name in _BAD_NAMES),
+    *(
+        (name, value)
+        for name in (b"x-a", b"date", b"connection", b"transfer-encoding")
+        for value in _BAD_VALUES
+    ),
+    *((b"content-length", length) for length in _BAD_LENGTHS),
+    *((b"x-a",), (b"x-a", b"b", b"c"), b"x-a", None, 5),
+]
+_FIELDS: Final = st.sampled_from(_BAD_FIELDS) | st.tuples(st.binary(max_size=3), st.binary(max_size=3))
+_HEADERS: Final = st.lists(_PLAIN | _FIELDS, max_size=3) | st.lists(_FIELDS | _JUNK, max_size=2) | _JUNK
 _TRAILERS: Final = st.lists(
     st.tuples(st.sampled_from([b"x-sum", b"X-Sum", b"host"]), st.sampled_from([b"", b"b"])), max_size=2
 )
@@ -50,18 +62,14 @@ _LINKS: Final = (
 _GOOD_STATUSES: Final = st.sampled_from(
     [200, 200, HTTPStatus.CREATED, 404, 204, 205, 304, 101, 199, 299, 999]
 )
-_STATUSES: Final = _GOOD_STATUSES | st.sampled_from(
-    [-200, 0, 99, 1000, 2**64, 200.0, "200", b"200", None, True]
-)
+_BAD_STATUSES: Final[list[Any]] = [-200, 0, 99, 1000, 2**64, 200.0, "200", b"200", None, True]
+_STATUSES: Final = _GOOD_STATUSES | st.sampled_from(_BAD_STATUSES)
 _GOOD_BODIES: Final = st.sampled_from(b"|b|bo|body|0\r\n\r\n|HTTP/1.1 200 OK\r\n\r\n".split(b"|"))
-_BODIES: Final = _GOOD_BODIES | st.sampled_from(
-    [bytearray(b"b"), memoryview(b"bo"), "b", None, 5, [98], object]
-)
+_BAD_BODIES: Final[list[Any]] = ["b", None, 5, [98], object]
+_BODIES: Final = _GOOD_BODIES | st.sampled_from([bytearray(b"b"), memoryview(b"bo"), *_BAD_BODIES])
 _FLAGS: Final[st.SearchStrategy[Any]] = st.sampled_from([True, False, None, 1])
 _MORE: Final[st.SearchStrategy[Any]] = st.sampled_from([True, True, True, False, None, 0, 1, "yes", []])
-_OTHER_TYPES: Final[st.SearchStrategy[Any]] = st.sampled_from(
-    ["http.response.debug", "http.response", "websocket.send", "", None, 5, []]
-)
+_OTHER_TYPES: Final[list[Any]] = ["http.response.debug", "http.response", "websocket.send", "", None, 5, []]
 
 
 def _event(kind: st.SearchStrategy[Any] | str, **values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -84,15 +92,37 @@ _ANYTHING: Final = (
     _event("http.response.start", status=_STATUSES, headers=_HEADERS, trailers=_FLAGS)
     | _EXTENSION
     | _event("http.response.body", body=_BODIES, more_body=_MORE)
-    | _event(_OTHER_TYPES, status=_STATUSES, body=_BODIES)
+    | _event(st.sampled_from(_OTHER_TYPES), status=_STATUSES, body=_BODIES)
     | _JUNK
     | st.just(PAUSE)
 )
 
 
+#: Events with exactly one thing wrong with them, whatever came before.
+WRONG: Final[list[Any]] = [
+    *({"type": "http.response.start", "status": status, "headers": []} for status in _BAD_STATUSES),
+    *(
+        {"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"b"), bad]}
+        for bad in _BAD_FIELDS
+    ),
+    *({"type": "http.response.start", "status": 200, "headers": bad} for bad in (None, 5, True)),
+    *({"type": "http.response.body", "body": body} for body in _BAD_BODIES),
+    *({"type": "http.response.body", "body": body, "more_body": True} for body in _BAD_BODIES),
+    *({"type": "http.response.trailers", "headers": [(b"x-a", b"b"), bad]} for bad in _BAD_FIELDS),
+    *({"type": kind} for kind in _OTHER_TYPES),
+    *({"type": "http.response.start"}, {"type": "http.response.trailers"}, {}, None, 5, []),
+]
+
+#: Pieces of a body of 2 bytes that are too long, or end it too soon, as the first piece or behind one byte.
+WRONG_FOR_LENGTH_2: Final[list[Any]] = [
+    {"type": "http.response.body", "body": body, "more_body": more}
+    for body, more in ((b"", False), (b"bcd", False), (b"bcd", True))
+]
+
+
 @st.composite
 def programs(draw: st.DrawFn) -> list[Any]:
     """What an application sends, one after the other: a response that could be right, and anything else."""
-    events = draw(st.lists(_ANYTHING, max_size=2))
+    events = draw(st.lists(st.sampled_from(WRONG) | _ANYTHING, max_size=2))
     events.append(draw(_GOOD_START))
     return events + draw(st.lists(_GOOD_PIECE | _GOOD_PIECE | _EXTENSION | _ANYTHING, max_size=4))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.asgiserve.fuzzing.applications import Model, Sender
-from tests.asgiserve.fuzzing.events import programs
+from tests.asgiserve.fuzzing.events import WRONG, WRONG_FOR_LENGTH_2, programs
 from tests.asgiserve.fuzzing.in_process import Harness, Outcome, Pace
 from tests.asgiserve.fuzzing.profiles import PATIENCE, examples
 from tests.asgiserve.fuzzing.responses import Response, read_responses
@@ -80,7 +80,9 @@ def check_sent(app: Sender, outcome: Outcome, kinds: list[Kind]) -> None:
         check_response(model, response, kind)
         assert response.closes or kind.version == "1.1" or response.all(b"connection") == [b"keep-alive"]
         streamed = kind.version == "1.0" and not model.bodiless and not response.all(b"content-length")
-        assert not response.closes or model.closes or streamed or model is app.models[-1]
+        ends = model.closes or streamed
+        assert response.closes or not ends
+        assert ends or not response.closes or model is app.models[-1]  # the client may have ended it
     assert len(app.models) == len(kinds) or app.models[-1].closes or responses[-1].closes
 
 
@@ -90,6 +92,21 @@ def test_events(harness: Harness, requests: Requests, pace: Pace) -> None:
     app = Sender([program for _, program in requests])
     kinds = [kind for kind, _ in requests]
     check_sent(app, harness.serve(app, [b"".join(kind.data for kind in kinds)], pace=pace), kinds)
+
+
+@pytest.mark.parametrize("trailers", [False, True])
+@pytest.mark.parametrize("length", [False, True])
+def test_each_wrong_event_in_each_state(harness: Harness, trailers: bool, length: bool) -> None:
+    """Before a response, within it and behind it, and in the same way for the next one on the connection."""
+    headers = [(b"content-length", b"2")] if length else []
+    first = {"type": "http.response.start", "status": 200, "headers": headers, "trailers": trailers}
+    more = {"type": "http.response.body", "body": b"b", "more_body": True}
+    last = {"type": "http.response.body", "body": b"c"}
+    kind = Kind("GET", "1.1", True)
+    for wrong in (*WRONG, *(WRONG_FOR_LENGTH_2 if length else ())):
+        app = Sender([[wrong, first, wrong, more, wrong, last, wrong]] * 3)
+        check_sent(app, harness.serve(app, [kind.data * 3]), [kind] * 3)
+        assert [model.body for model in app.models] == [b"bc"] * 3
 
 
 def test_body_that_ends_short_of_its_length_is_rejected_before_trailers_too(harness: Harness) -> None:
