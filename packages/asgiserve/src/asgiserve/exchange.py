@@ -192,14 +192,18 @@ class Exchange:
             return
         else:
             await self._send_extension(kind, message)
-        if wire.write_paused:
-            await wire.drain()
+        if wire.write_paused or self._unyielded > FAIR_SHARE:
+            await self._give_way()
+
+    async def _give_way(self) -> None:
+        """Let the client read, or the other tasks have their turn; raises ClientDisconnected."""
+        if not self._wire.write_paused:
+            await asyncio.sleep(0)
+        else:
+            await self._wire.drain()
             if self.gone and not self.complete:
                 raise ClientDisconnected("the client has left")
-            self._unyielded = 0
-        elif self._unyielded > FAIR_SHARE:
-            self._unyielded = 0
-            await asyncio.sleep(0)
+        self._unyielded = 0
 
     def _check_place_of_body(self) -> None:
         """Raise RuntimeError if no piece of the body may follow now."""

@@ -11,12 +11,10 @@ from .response import ResponseHead, wrong_length
 class BodyWriter:
     """A body that ends with the connection: of HTTP/1.0, which has no chunks; and what all bodies share."""
 
-    __slots__ = ("gathered", "gathered_size", "size")
+    __slots__ = ("size",)
 
     def __init__(self) -> None:
         self.size = 0  # content so far, in bytes
-        self.gathered: list[bytes] = []  # what was framed and not written yet
-        self.gathered_size = 0
 
     def frame(self, body: bytes, more: bool) -> bytes:
         """Return a piece of the body as it is written; raises ValueError as `before`."""

@@ -202,7 +202,7 @@ class Inbound:
             self.continue_due = False
             self.restart_clock()  # the client was right to wait until now
             if not self._connection.responding:  # not after the final one (RFC 9110 §10.1.1)
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self._connection.outbound.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._waiting = 0
         self.resume()
         if self.held:

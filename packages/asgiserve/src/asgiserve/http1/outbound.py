@@ -27,7 +27,18 @@ LARGE_PIECE: Final = 65536
 class Outbound:
     """What a connection writes, and how far its client has taken it."""
 
-    __slots__ = ("_drained", "_service", "_transport", "cut_at", "head", "unsent", "writer")
+    __slots__ = (
+        "_drained",
+        "_gathered",
+        "_gathered_size",
+        "_service",
+        "_transport",
+        "cut_at",
+        "head",
+        "more_soon",
+        "unsent",
+        "writer",
+    )
 
     def __init__(self, service: Service, transport: asyncio.Transport) -> None:
         self._service = service
@@ -35,34 +46,55 @@ class Outbound:
         # Of a response that is written in pieces, until it is complete:
         self.head: ResponseHead | None = None
         self.writer: BodyWriter | None = None
+        self._gathered: list[bytes] = []  # what is written soon, in one piece
+        self._gathered_size = 0
+        self.more_soon = False  # a pipelined request has begun, whose answer may come in the next turn
         self._drained: Waiters | None = None
         self.unsent = 0  # what the client had not taken at the last look
         self.cut_at = 0.0  # when it loses its connection, unless it takes more until then
 
-    def gather(self, writer: BodyWriter, content: bytes) -> None:
+    def write(self, content: bytes) -> None:
+        """Write something now, behind what was gathered."""
+        if self._gathered:
+            self._gathered.append(content)
+            self.flush()
+        else:
+            self._transport.write(content)
+
+    def gather(self, content: bytes) -> None:
         """Write something together with what follows in the same turn of the event loop.
 
-        Each write costs 1.1 µs, in the loop and in the kernel, and streams often have many small pieces.
+        Each write costs 1.1 µs, and 3 µs more in the kernel if it is the only one of its turn; and streams
+        often have many small pieces.
         """
         if len(content) > LARGE_PIECE:
             self.flush()
             self._transport.write(content)
             return
-        gathered = writer.gathered
-        if not gathered:
-            self._service.loop.call_soon(self.flush, context=self._service.context)
-        gathered.append(content)
-        writer.gathered_size += len(content)
-        if writer.gathered_size > LARGE_PIECE:
+        if not self._gathered:
+            self._end_turn_soon()
+        self._gathered.append(content)
+        self._gathered_size += len(content)
+        if self._gathered_size > LARGE_PIECE:
+            self.flush()
+
+    def _end_turn_soon(self) -> None:
+        self._service.loop.call_soon(self._end_turn, context=self._service.context)
+
+    def _end_turn(self) -> None:
+        """Write what was gathered in a turn of the event loop; or wait for one more answer in the next."""
+        if self.more_soon:
+            self.more_soon = False
+            self._end_turn_soon()
+        else:
             self.flush()
 
     def flush(self) -> None:
         """Write what was gathered."""
-        writer = self.writer
-        if writer is not None and writer.gathered:
-            content = b"".join(writer.gathered)
-            writer.gathered.clear()
-            writer.gathered_size = 0
+        if self._gathered:
+            content = b"".join(self._gathered)
+            self._gathered.clear()
+            self._gathered_size = 0
             if not self._transport.is_closing():
                 self._transport.write(content)
 
@@ -126,7 +158,7 @@ class Outbound:
 
         A client has to expect interim responses at any time before the final one (RFC 9110 §15.2).
         """
-        self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def is_reset(self) -> bool:
         """Whether the connection is over in both directions, which a loop that does not read is not told."""

@@ -15,7 +15,7 @@ from ..errors import ClientDisconnected
 from ..files import FilePart
 
 if TYPE_CHECKING:
-    from .connection import Connection
+    from .responder import Responder
 
 #: Bytes that are sent, or copied, before the other tasks of the event loop have their turn. The kernel
 #: takes a part of the first at once; copies of the second size cost the least time per byte.
@@ -27,7 +27,7 @@ class FileEnded(Exception):
     """The file has become shorter since its length was told."""
 
 
-async def send_part(connection: Connection, transport: asyncio.Transport, part: FilePart) -> None:
+async def send_part(connection: Responder, transport: asyncio.Transport, part: FilePart) -> None:
     """Write a part of a file behind what was written before; `part.sent` tells how far it came.
 
     Raises FileEnded, ClientDisconnected, or what reading the file raises.
@@ -45,7 +45,7 @@ async def send_part(connection: Connection, transport: asyncio.Transport, part: 
             transport.set_write_buffer_limits()
 
 
-async def _send(connection: Connection, transport: asyncio.Transport, part: FilePart) -> None:
+async def _send(connection: Responder, transport: asyncio.Transport, part: FilePart) -> None:
     _check(connection, transport)
     out = os.dup(transport.get_extra_info("socket").fileno())
     try:
@@ -74,7 +74,7 @@ async def _send(connection: Connection, transport: asyncio.Transport, part: File
         os.close(out)
 
 
-async def _writable(connection: Connection, out: int) -> None:
+async def _writable(connection: Responder, out: int) -> None:
     """Wait until the client has read, or the connection is lost."""
     loop = connection.service.loop
     connection.pause_writing()
@@ -85,7 +85,7 @@ async def _writable(connection: Connection, out: int) -> None:
         loop.remove_writer(out)
 
 
-async def _copy(connection: Connection, transport: asyncio.Transport, part: FilePart) -> None:
+async def _copy(connection: Responder, transport: asyncio.Transport, part: FilePart) -> None:
     while part.sent < part.count:
         size = min(part.count - part.sent, COPIED_AT_ONCE)
         data = os.pread(part.descriptor, size, part.offset + part.sent)
@@ -98,6 +98,6 @@ async def _copy(connection: Connection, transport: asyncio.Transport, part: File
     _check(connection, transport)
 
 
-def _check(connection: Connection, transport: asyncio.Transport) -> None:
+def _check(connection: Responder, transport: asyncio.Transport) -> None:
     if connection.closing or transport.is_closing():
         raise ClientDisconnected("the client has left")
