@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import uvloop
 
 from asgiserve import Config, Server
-from tests.asgiserve.applications import App
+from tests.asgiserve.applications import App, Receive, Scope, Send, answer
 from tests.asgiserve.raw import PATIENCE, Client, Response
 
 T = TypeVar("T")
@@ -227,3 +227,16 @@ def serve_on(http: str, loop: str) -> Serve:
         return Serving(Config(app=app, **(chosen | settings)), loop, sockets)
 
     return serve
+
+
+def seen(serve: Serve, request: bytes, **settings: Any) -> Scope:
+    """The scope that an application gets for `request`."""
+    scopes: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await answer(send)
+
+    with serve(app, **settings) as server:
+        assert server.ask(request).status == 200
+    return scopes[0]

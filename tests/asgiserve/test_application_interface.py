@@ -26,7 +26,7 @@ from tests.asgiserve.applications import (
 )
 from tests.asgiserve.program import Program
 from tests.asgiserve.raw import GET, GET_AND_CLOSE, PATIENCE, chunked, get, post
-from tests.asgiserve.serving import Moment, Serve
+from tests.asgiserve.serving import Moment, Serve, seen
 
 
 def test_A1_application_is_called_and_awaited_once_per_request(serve: Serve) -> None:
@@ -57,19 +57,6 @@ def test_A1_application_may_be_an_object_with_call(serve: Serve) -> None:
 
     with serve(Application()) as server:
         assert server.ask(GET).status == 200
-
-
-def seen(serve: Serve, request: bytes, **settings: Any) -> Scope:
-    """The scope that an application gets for `request`."""
-    scopes: list[Scope] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scopes.append(scope)
-        await answer(send)
-
-    with serve(app, **settings) as server:
-        assert server.ask(request).status == 200
-    return scopes[0]
 
 
 def test_A2_scope_is_a_dict_with_str_keys_and_a_type(serve: Serve) -> None:

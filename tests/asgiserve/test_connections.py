@@ -179,6 +179,44 @@ def test_9112_9_3_2_one_request_at_a_time(serve: Serve) -> None:
     assert began == ["/one", "/two"]
 
 
+def test_9112_9_3_2_answer_does_not_wait_for_the_application_of_the_next_request(serve: Serve) -> None:
+    """Answers that are there at once leave together; but none is kept for one that takes its time."""
+    release: Moment[None] = Moment()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/late":
+            await release
+        await target(scope, receive, send)
+
+    with serve(app) as server, server.connect() as client:
+        client.send(get("/one") + get("/two") + get("/late") + get("/three"))
+        assert [client.response().body for _ in range(2)] == [b"/one ", b"/two "]
+        release.happen(None)
+        assert [client.response().body for _ in range(2)] == [b"/late ", b"/three "]
+
+
+def test_9112_9_3_2_interim_response_comes_behind_the_answer_before_it(serve: Serve) -> None:
+    body = post(b"body", "Expect: 100-continue", target="/two")
+    head = body.removesuffix(b"body")
+    with serve(target) as server, server.connect() as client:
+        client.send(get("/one") + head)
+        assert client.response().body == b"/one "
+        assert client.read_until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.send(b"body")
+        assert client.response().body == b"/two body"
+
+
+def test_9112_9_3_2_large_answers_between_small_ones(serve: Serve) -> None:
+    sizes = [13, 70_000, 0, 40_000, 40_000, 1, 300_000, 13]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, b"x" * int(scope["path"][1:]))
+
+    with serve(app) as server, server.connect() as client:
+        client.send(b"".join(get(f"/{size}") for size in sizes))
+        assert [len(client.response().body) for _ in sizes] == sizes
+
+
 def test_valid_request_before_garbage_is_answered(serve: Serve) -> None:
     with serve(target) as server, server.connect() as client:
         client.send(get("/one") + get("/two") + b"\x00garbage\r\n\r\n" + get("/three"))

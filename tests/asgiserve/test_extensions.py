@@ -21,7 +21,7 @@ from tests.asgiserve.applications import (
     start,
 )
 from tests.asgiserve.raw import GET, GET_AND_CLOSE, Client, get, post, request
-from tests.asgiserve.serving import Moment, Serve, Serving
+from tests.asgiserve.serving import Moment, Serve, Serving, seen
 
 REJECTION = (TypeError, ValueError, KeyError, RuntimeError)
 
@@ -76,15 +76,7 @@ def rest(client: Client) -> bytes:
 
 def listed(serve: Serve, data: bytes, **settings: Any) -> dict[str, Any]:
     """The extensions in the scope of a request."""
-    scopes: list[Scope] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scopes.append(scope)
-        await answer(send)
-
-    with serve(app, **settings) as server:
-        assert server.ask(data).status == 200
-    found: dict[str, Any] = scopes[0]["extensions"]
+    found: dict[str, Any] = seen(serve, data, **settings)["extensions"]
     return found
 
 
@@ -599,6 +591,19 @@ def test_X5_hints_may_be_repeated(serve: Serve) -> None:
                 (103, ["</two>", "</three>"]),
                 (103, ["</four>"]),
             ]
+
+
+def test_X5_hint_of_a_pipelined_request_comes_behind_the_answer_before_it(serve: Serve) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/hinted":
+            await send(HINT)
+        await answer(send, scope["path"].encode())
+
+    with serve(app) as server, server.connect() as client:
+        client.send(get("/one") + get("/hinted") + get("/three"))
+        responses = [client.response() for _ in range(3)]
+    assert [response.body for response in responses] == [b"/one", b"/hinted", b"/three"]
+    assert [len(response.interim) for response in responses] == [0, 1, 0]
 
 
 def test_X5_links_are_any_iterable(serve: Serve) -> None:

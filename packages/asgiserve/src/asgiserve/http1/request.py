@@ -99,8 +99,9 @@ Rule = Callable[[Fields, bytes], None]
 #: Method, target in origin form (or ``*``), and fields of one request.
 RequestHead = tuple[str, str, Fields]
 
-#: Stands for a request whose head could not be read.
-NO_REQUEST: Final[RequestHead] = ("GET", "/", Fields("1.1", b""))
+#: Stand for a request whose head could not be read.
+NO_FIELDS: Final = Fields("1.1", b"")
+NO_REQUEST: Final[RequestHead] = ("GET", "/", NO_FIELDS)
 
 
 def read_head(data: bytes) -> RequestHead:

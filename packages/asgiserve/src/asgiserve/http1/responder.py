@@ -14,7 +14,7 @@ from ..errors import ClientDisconnected
 from ..files import FilePart
 from .framing import BodyWriter, ChunkedWriter, begin_body
 from .outbound import LARGE_PIECE, Outbound
-from .request import CLOSE, NO_REQUEST
+from .request import CLOSE, NO_FIELDS, NO_REQUEST
 from .response import ResponseHead, wrong_length
 from .sendfile import FileEnded, send_part
 from .stages import Stage
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from .scope import Endpoints
 
 logger: Final = logging.getLogger("asgiserve.error")
-
-_NO_FIELDS: Final = NO_REQUEST[2]
 
 # The stages that every request passes, as globals: an attribute of an Enum costs 40 ns.
 _IDLE: Final = Stage.IDLE
@@ -312,7 +310,7 @@ class Responder(ABC):
             self._log(status, size, "")
         self.exchange = None
         self._target = ""  # an idle connection keeps nothing large
-        self._fields = _NO_FIELDS
+        self._fields = NO_FIELDS
         if self._persistence is CLOSE:
             self.close()
         elif inbound.body is not None:
