@@ -336,7 +336,7 @@ def test_unix_socket_stays_when_one_of_its_workers_ends(tmp_path: Path, loop: st
     """The others still listen on it, and so does the one that is started instead."""
     path = tmp_path / "socket"
     with Program("program", "--uds", str(path), "--workers", "2", "--loop", loop, port=None) as server:
-        server.wait_for("startup", times=2)
+        server.wait_for("listens on", times=2)
         os.kill(int(server.wait_for("startup").split()[1]), signal.SIGTERM)
         server.wait_for("listens on", times=3)
         with Client(str(path)) as client:

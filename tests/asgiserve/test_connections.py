@@ -277,6 +277,29 @@ def test_9112_9_6_half_closed_client_gets_pipelined_answers_that_take_time(serve
         assert client.closed()
 
 
+def test_9112_9_6_half_closed_client_whose_last_body_is_not_complete(serve: Serve) -> None:
+    """It is told so when it is its turn, not after the time that a body may take."""
+    ended: Moment[None] = Moment()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/0":
+            await ended
+            await asyncio.sleep(0.05)  # the end of the input has certainly been seen
+            await answer(send)
+        else:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+    with serve(app) as server, server.connect() as client:
+        client.send(get("/0") + post(b"body", target="/1")[:-1])
+        client.end()
+        ended.happen(None)
+        assert client.response().body == b"ok"
+        response = client.response()
+        assert (response.status, response.body) == (400, b"the request body ended early\n")
+        assert client.closed()
+
+
 async def listening(receive: Receive, send: Send, seen: Moment[None] | None = None) -> None:
     """Stream, and stop once `receive` says that the client has left, as many frameworks do."""
 

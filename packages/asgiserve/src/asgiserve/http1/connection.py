@@ -79,9 +79,7 @@ class Connection(Responder, asyncio.Protocol):
             self.proceed()
         if self.exchange is None:
             return bool(self.inbound.held) and not self.closing  # pipelined requests, not yet their turn
-        if self.inbound.body is not None:
-            self.refuse(RequestRefused(HTTPStatus.BAD_REQUEST, "the request body ended early"))
-        else:
+        if not self._body_ended_early():
             self.exchange.half_close(waits=not self.outbound.silent or bool(self.inbound.held))
         return True
 
@@ -110,6 +108,16 @@ class Connection(Responder, asyncio.Protocol):
                 self.inbound.proceed()
             except RequestRefused as refused:
                 self.refuse(refused)
+            if self._half_closed is not None and not self.closing:
+                self._read_rest()
+                self._body_ended_early()
+
+    def _body_ended_early(self) -> bool:
+        """Refuse a request whose body is not complete, of a client that sends no more."""
+        if self.inbound.body is None:
+            return False
+        self.refuse(RequestRefused(HTTPStatus.BAD_REQUEST, "the request body ended early"))
+        return True
 
     def _read_rest(self) -> None:
         if self.inbound.body is not None and self.inbound.held:
