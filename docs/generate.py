@@ -8,7 +8,8 @@ import re
 import typing
 from pathlib import Path
 
-from asgiserve.config import Config, about, choices, plain_type
+from asgiserve.config import Config
+from asgiserve.settings import about, choices, plain_type
 
 REFERENCE = Path(__file__).with_name("asgiserve.md")
 

@@ -47,7 +47,7 @@ def test_help_fits_a_terminal_and_names_every_setting(flag: str) -> None:
     assert ended.returncode == 0
     assert max(map(len, ended.stdout.splitlines())) <= 80
     for field in dataclasses.fields(Config):
-        if field.name not in ("app", "headers"):
+        if field.name not in ("app", "headers", "trusted_proxies"):
             assert "--" + field.name.replace("_", "-") in ended.stdout, field.name
     for unit in ("bytes", "Exit codes", "MODULE:ATTRIBUTE", "ASGISERVE_"):
         assert unit in ended.stdout
@@ -380,7 +380,7 @@ def test_worker_that_dies_is_replaced() -> None:
         now = pids(server, 2)
         assert one not in now
         assert other in now
-        assert str(one) in server.wait_for("ended with")
+        assert str(one) in server.wait_for("died (signal SIGKILL)")
         server.signal(signal.SIGTERM)
         assert server.exit_code() == 0
 
@@ -432,7 +432,7 @@ def test_reload_restarts_on_a_changed_file(tmp_path: Path) -> None:
     with Program("main:app", "--reload", "--no-access-log", directory=tmp_path) as server:
         assert server.ask().body == b"one"
         file.write_text(PROGRAM.replace("VERSION", "another"))
-        server.wait_for("listens on", times=2)
+        server.wait_for("ended (exit code 0)")
         assert server.ask().body == b"another"
         server.signal(signal.SIGINT)
         assert server.exit_code() == 0
@@ -445,9 +445,13 @@ def test_reload_survives_a_mistake(tmp_path: Path) -> None:
     file.write_text(PROGRAM.replace("VERSION", "one"))
     with Program("main:app", "--reload", directory=tmp_path) as server:
         file.write_text("def app(:\n")
-        server.wait_for("SyntaxError")
+        server.wait_for("ended (exit code 0)")
+        response = server.ask()
+        assert response.status == 503
+        assert b"SyntaxError" in response.body
+        assert "SyntaxError" in server.output
         file.write_text(PROGRAM.replace("VERSION", "another"))
-        server.wait_for("listens on", times=2)
+        server.wait_for("ended (exit code 0)", times=2)
         assert server.ask().body == b"another"
         server.signal(signal.SIGINT)
         assert server.exit_code() == 0

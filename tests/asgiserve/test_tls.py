@@ -144,9 +144,9 @@ def test_plain_http_on_a_tls_port_does_not_harm(serve: Serve, certificate: Certi
 def test_client_that_never_shakes_hands_is_closed_in_the_end(
     serve_twice: Serve, certificate: Certificate
 ) -> None:
-    """The request timeout counts from accept."""
+    """Its time counts from accept."""
     with (
-        serve_twice(echo, ssl_certfile=certificate.both, request_timeout=0.3) as server,
+        serve_twice(echo, ssl_certfile=certificate.both, ssl_handshake_timeout=0.3) as server,
         server.connect() as client,
     ):
         assert client.ended()

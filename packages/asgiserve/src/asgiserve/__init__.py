@@ -10,7 +10,7 @@ from .errors import (
     LoadError,
     StartupFailed,
 )
-from .process import run
+from .launch import run
 from .server import Server
 
 __all__ = [

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Callable
 from typing import Any, Final
 
 import click
 
 from ._version import __version__
-from .config import About, Config, about, choices, plain_type
+from .config import Config
 from .errors import AsgiserveError
-from .process import exit_soon, report, run_config
+from .launch import run_config
+from .process import exit_soon, report
+from .settings import About, about, choices, plain_type, words
 
 
 class Lines(click.types.StringParamType):
     """A text that may be given several times; in a variable, one a line."""
 
     envvar_list_splitter = "\n"
+
+
+def _number_or(allowed: tuple[str, ...]) -> Callable[[str], int | str]:
+    """The type of a whole number, or one of a few words."""
+
+    def convert(value: int | str) -> int | str:
+        if value in allowed:
+            return value
+        try:
+            return int(value)
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is neither a whole number nor {allowed[0]!r}") from None
+
+    return convert
 
 
 _PARAMETER_TYPES: Final[dict[type, Any]] = {int: int, float: float, str: str, tuple: Lines()}
@@ -56,6 +73,9 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
     shared["show_default"] = field.default not in (None, "", ())
     if choices(hint):
         return click.Option(names, **shared, type=click.Choice(choices(hint)))
+    if words(hint):
+        metavar = "|".join(("INTEGER", *words(hint)))
+        return click.Option(names, **shared, type=_number_or(words(hint)), metavar=metavar)
     return click.Option(names, **shared, type=_PARAMETER_TYPES[kind], multiple=kind is tuple)
 
 

@@ -8,30 +8,67 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from .config import Config
 from .errors import BindError
 
 
-def bind(config: Config) -> list[socket.socket]:
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A socket that is bound, and whether TLS is spoken on it."""
+
+    socket: socket.socket
+    tls: bool
+
+    def __str__(self) -> str:
+        """How a person names the address."""
+        address = self.socket.getsockname()
+        if not isinstance(address, tuple):
+            return f"unix:{address!s}"
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        return f"{'https' if self.tls else 'http'}://{host}:{address[1]}"
+
+
+def bind(config: Config) -> list[Listener]:
     """Open and bind the sockets of `config`, not yet listening; raises BindError."""
     if config.fd is not None:
-        return [_inherit(config.fd)]
-    if config.uds is not None:
-        return [_bind_unix(config.uds)]
-    return _bind_tcp(config.host, config.port)
+        sockets = [_inherit(config.fd)]
+    elif config.uds is not None:
+        sockets = [_bind_unix(config.uds)]
+    else:
+        sockets = _bind_tcp(config.host, config.port, config.reuse_port == "on")
+    return [listener_of(sock, config) for sock in sockets]
+
+
+def listener_of(sock: Listener | socket.socket, config: Config) -> Listener:
+    """What to listen on, given that or a socket alone: then TLS is spoken if there is a certificate."""
+    return sock if isinstance(sock, Listener) else Listener(sock, config.ssl_certfile is not None)
+
+
+def another(listener: Listener, backlog: int) -> Listener:
+    """One more socket of the same address that listens, with a queue of its own; not for UNIX sockets."""
+    sock = listener.socket
+    if sock.family == socket.AF_UNIX:
+        return listener
+    try:
+        more = _open_tcp(sock.family, sock.type, sock.proto, sock.getsockname(), reuse_port=True)
+    except OSError as error:
+        raise BindError(f"cannot listen on {listener} once more: {error.strerror or error}") from error
+    more.listen(backlog)
+    return Listener(more, listener.tls)
 
 
 @contextlib.contextmanager
-def bound(config: Config) -> Iterator[list[socket.socket]]:
+def bound(config: Config) -> Iterator[list[Listener]]:
     """The sockets of `config`, closed in the end, and without a UNIX socket's file left behind."""
-    sockets = bind(config)
+    listeners = bind(config)
     try:
-        yield sockets
+        yield listeners
     finally:
-        for sock in sockets:
-            sock.close()
+        for listener in listeners:
+            listener.socket.close()
         if config.uds is not None and config.fd is None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(config.uds)
@@ -75,7 +112,7 @@ def _is_dead(path: str) -> bool:
     return False
 
 
-def _bind_tcp(host: str, port: int) -> list[socket.socket]:
+def _bind_tcp(host: str, port: int, reuse_port: bool = False) -> list[socket.socket]:
     """One socket for each address that `host` stands for; one for IPv6 takes IPv6 alone."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -85,7 +122,7 @@ def _bind_tcp(host: str, port: int) -> list[socket.socket]:
     failure: OSError | None = None
     for family, kind, protocol, _, address in dict.fromkeys(found):
         try:
-            sockets.append(_open_tcp(family, kind, protocol, address))
+            sockets.append(_open_tcp(family, kind, protocol, address, reuse_port))
         except OSError as error:
             failure = error
             if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
@@ -99,10 +136,12 @@ def _bind_tcp(host: str, port: int) -> list[socket.socket]:
     raise BindError(f"cannot listen on {host}, port {port}: {reason}")
 
 
-def _open_tcp(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
+def _open_tcp(family: int, kind: int, protocol: int, address: Any, reuse_port: bool = False) -> socket.socket:
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
@@ -111,11 +150,3 @@ def _open_tcp(family: int, kind: int, protocol: int, address: Any) -> socket.soc
         raise
     sock.setblocking(False)
     return sock
-
-
-def url(address: object, tls: bool) -> str:
-    """How a person names a bound address."""
-    if not isinstance(address, tuple):
-        return f"unix:{address!s}"
-    host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    return f"{'https' if tls else 'http'}://{host}:{address[1]}"

@@ -10,11 +10,10 @@ import asyncio
 import contextvars
 import logging
 import sys
-import time
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import Final, TextIO
 
-if TYPE_CHECKING:
-    from .http1.scope import Endpoints
+from .config import Config
+from .outcome import Outcome
 
 #: Client, method, target, version, status, bytes, milliseconds, and why a response is incomplete.
 _LINE: Final = '%s "%s %s HTTP/%s" %s %d %.1fms%s'
@@ -22,7 +21,7 @@ _LINE: Final = '%s "%s %s HTTP/%s" %s %d %.1fms%s'
 access_logger: Final = logging.getLogger("asgiserve.access")
 
 
-def configure_logging(level: str) -> None:
+def configure_logging(config: Config) -> None:
     """Give the server's two loggers their streams, in place of any that were set before."""
     for name, stream, form in (
         ("asgiserve", sys.stderr, "%(asctime)s [%(process)d] %(levelname)s: %(message)s"),
@@ -32,7 +31,7 @@ def configure_logging(level: str) -> None:
         handler.setFormatter(logging.Formatter(form, "%Y-%m-%d %H:%M:%S"))
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
-        logger.setLevel(level.upper())
+        logger.setLevel(config.log_level.upper())
         logger.propagate = False
 
 
@@ -68,29 +67,19 @@ class AccessLog:
         elif lines:
             handler.write_lines(lines)
 
-    def write(
-        self,
-        client: Endpoints,
-        request: tuple[str, str, str],
-        status: int | None,
-        size: int,
-        started_at: float,
-        mark: str,
-    ) -> None:
-        """Log an exchange that is over: `request` is method, target and version of HTTP.
-
-        `status` is None if the head of the response was never written, `size` the bytes of its body that
-        were. `mark` says why a response is incomplete, and is empty for one that is whole.
-        """
+    def write(self, outcome: Outcome) -> None:
+        """Log a request that is over."""
         if not access_logger.isEnabledFor(logging.INFO):
             return
         entry = (
-            client,
-            *request,
-            "-" if status is None else status,
-            size,
-            (time.monotonic() - started_at) * 1000,
-            f" ({mark})" if mark else "",
+            outcome.endpoints,
+            outcome.method,
+            outcome.target,
+            outcome.fields.http_version,
+            outcome.head.status if outcome.head is not None else "-",
+            outcome.size,
+            outcome.seconds * 1000,
+            f" ({outcome.mark})" if outcome.mark else "",
         )
         if _own_handler() is None:
             access_logger.info(_LINE, *entry)

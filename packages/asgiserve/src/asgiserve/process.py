@@ -1,8 +1,4 @@
-"""One process that serves: its event loop, its signals, its exit code.
-
-Exit codes: 0 after a signal asked it to stop; 1 if it cannot listen, or crashed; 2 if the settings or the
-application's name are wrong; 3 if the application failed to start.
-"""
+"""One process that serves: its event loop, its signals, its exit code."""
 
 from __future__ import annotations
 
@@ -10,77 +6,47 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-import multiprocessing
 import os
 import signal
-import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 from typing import Any, Final
 
-from .config import Config
-from .errors import AsgiserveError, ConfigError
+from .config import UNSUPERVISED, Config
+from .errors import AsgiserveError, ConfigError, LoadError, StartupFailed
+from .failure import failing_application
+from .listeners import Listener
 from .loading import load_application
-from .logs import configure_logging
 from .server import CANCEL_GRACE, Server
-from .supervisor import Supervisor
 from .types import ASGIApplication
 
 logger: Final = logging.getLogger("asgiserve.error")
 
 
-def run(app: str | ASGIApplication, **settings: Any) -> None:
-    """Serve `app` until SIGINT or SIGTERM; `settings` are those of Config.
-
-    Raises SystemExit with the exit code if the server could not start; the reason stands on standard error.
-    """
-    try:
-        code = run_config(Config(app=app, **settings))
-    except AsgiserveError as error:
-        code = report(error)
-    if code:
-        sys.exit(code)
-
-
-def run_config(config: Config) -> int:
-    """Serve in this process, or in workers that it watches; returns the exit code."""
-    configure_logging(config.log_level)
-    if config.workers > 1 or config.reload:
-        return Supervisor(config, run_worker).run()
-    return run_process(config)
-
-
-def run_worker(config: Config, sockets: list[socket.socket]) -> None:
-    """Serve in a worker process; its parent alone hears the terminal's Ctrl-C, and when it dies, so do we."""
-    configure_logging(config.log_level)
-    # A handler, unlike SIG_IGN, is not passed on to the programs that the application starts.
-    signal.signal(signal.SIGINT, lambda number, frame: None)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    code = run_process(config, sockets, signals=(signal.SIGTERM,))
-    exit_soon(code)
-    sys.exit(code)
+#: What runs beside a server, from before it starts until it has ended.
+Beside = Callable[[Server], contextlib.AbstractAsyncContextManager[None]]
 
 
 def run_process(
     config: Config,
-    sockets: list[socket.socket] | None = None,
+    listeners: list[Listener] | None = None,
     signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM),
+    beside: Beside | None = None,
 ) -> int:
     """Serve in an event loop of its own until one of `signals` comes; returns the exit code."""
 
-    async def serve() -> None:
-        # Before signals are handled, so that Ctrl-C interrupts an import that takes long.
-        app = load_application(config.app, factory=config.factory, app_dir=config.app_dir)
-        server = Server(dataclasses.replace(config, app=app, factory=False, workers=1, reload=False))
+    async def serve(app: ASGIApplication) -> None:
+        server = Server(dataclasses.replace(config, app=app, factory=False, **UNSUPERVISED))
         with stopped_by(signals, server):
-            await server.serve(sockets)
+            async with beside(server) if beside else contextlib.nullcontext():
+                await server.serve(listeners)
 
     try:
         loop = loop_factory(config.loop)()
         try:
-            loop.run_until_complete(serve())
+            loop.run_until_complete(_load(config, serve))
         finally:
             close_loop(loop)
     except AsgiserveError as error:
@@ -90,9 +56,21 @@ def run_process(
     return 0
 
 
+async def _load(config: Config, serve: Callable[[ASGIApplication], Awaitable[None]]) -> None:
+    """Load the application and serve it; while it is developed, serve the reason why it does not start."""
+    try:
+        # Before signals are handled, so that Ctrl-C interrupts an import that takes long.
+        await serve(load_application(config.app, factory=config.factory, app_dir=config.app_dir))
+    except (LoadError, StartupFailed) as error:
+        if not config.reload:
+            raise
+        report(error)
+        await serve(failing_application(error))
+
+
 @contextlib.contextmanager
 def stopped_by(signals: tuple[signal.Signals, ...], server: Server) -> Iterator[None]:
-    """Stop `server` at one of `signals`, or when the parent of this worker dies."""
+    """Stop `server` at one of `signals`."""
     loop = asyncio.get_running_loop()
     came = 0
 
@@ -103,16 +81,8 @@ def stopped_by(signals: tuple[signal.Signals, ...], server: Server) -> Iterator[
             raise KeyboardInterrupt  # the loop is blocked, and will not call anything
         loop.call_soon_threadsafe(server.stop)
 
-    def on_orphaned(sentinel: int) -> None:
-        loop.remove_reader(sentinel)
-        logger.error("the parent process has died: stopping")
-        server.stop()
-
     # Not loop.add_signal_handler: its handlers wait for the loop.
     before = {number: signal.signal(number, on_signal) for number in signals}
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        loop.add_reader(parent.sentinel, on_orphaned, parent.sentinel)
     try:
         yield
     finally:

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
 import multiprocessing
 import socket
 import ssl
-from collections.abc import Coroutine
-from functools import partial
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 from ._version import __version__
+from .accepting import Acceptor
 from .config import Config
-from .http1.connection import Connection
 from .lifespan import Lifespan
-from .listeners import bound, url
+from .listeners import Listener, bound, listener_of
 from .loading import load_application
 from .service import Service
 from .tls import tls_context
@@ -33,11 +31,11 @@ logger: Final = logging.getLogger("asgiserve.error")
 #: Which part of the shutdown window has passed when applications are told to end.
 DISMISS_AT: Final = 0.8
 
+#: Seconds that idle connections have for one more request, when another process has taken over.
+RETIRED_IDLE: Final = 5.0
+
 #: Seconds for applications that were cancelled to clean up.
 CANCEL_GRACE: Final = 1.0
-
-#: Seconds that stand for no limit where asyncio demands one.
-NO_TIMEOUT: Final = 86400.0
 
 
 class Server:
@@ -48,9 +46,11 @@ class Server:
         self.addresses: list[str] = []  # where it listens, as URLs; filled once it does
         self.started = asyncio.Event()  # set when it listens
         self._stop_asked = asyncio.Event()
+        self._retiring = False  # another process has taken over
         self._stop_now = asyncio.Event()
         self._give_up = asyncio.Event()
         self._changed = asyncio.Event()
+        self._service: Service | None = None
 
     def stop(self) -> None:
         """Drain and end; a second call cuts what is in progress, a third one also the lifespan's shutdown.
@@ -64,13 +64,27 @@ class Server:
         self._stop_asked.set()
         self._changed.set()
 
+    def retire(self) -> None:
+        """Drain and end, because another process serves on the same sockets.
+
+        Idle connections are kept for a while to answer one more request, with ``Connection: close``, so that
+        no client that is about to send one finds its connection closed. To be called in the server's loop.
+        """
+        self._retiring = True
+        if not self.stopping:
+            self.stop()
+
+    def report(self) -> dict[str, Any]:
+        """What a worker tells its parent of itself."""
+        return {"requests": self._service.requests if self._service is not None else 0}
+
     @property
     def stopping(self) -> bool:
         """Whether `stop` was called."""
         return self._stop_asked.is_set()
 
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until `stop` is called, on `sockets` or on those that the settings name.
+    async def serve(self, listeners: Sequence[Listener | socket.socket] | None = None) -> None:
+        """Serve until `stop` is called, on these listeners or sockets, or on those that the settings name.
 
         Raises LoadError, StartupFailed, BindError or ConfigError if it cannot begin.
         """
@@ -78,36 +92,35 @@ class Server:
         app = load_application(config.app, factory=config.factory, app_dir=config.app_dir)
         tls = tls_context(config)
         with contextlib.ExitStack() as stack:
-            if sockets is None:
-                sockets = stack.enter_context(bound(config))
+            if listeners is None:
+                listeners = stack.enter_context(bound(config))
             lifespan = Lifespan(app, config.lifespan)
             await _unless(self._stop_asked, lifespan.startup())
             try:
                 if not self._stop_asked.is_set():
-                    await self._serve(Service(app, config, lifespan.state), sockets, tls)
+                    self._service = Service(app, config, lifespan.state)
+                    await self._serve(self._service, [listener_of(one, config) for one in listeners], tls)
             finally:
                 await _unless(self._give_up, lifespan.shutdown(config.shutdown_timeout))
 
-    async def _serve(
-        self, service: Service, sockets: list[socket.socket], tls: ssl.SSLContext | None
-    ) -> None:
+    async def _serve(self, service: Service, listeners: list[Listener], tls: ssl.SSLContext | None) -> None:
         """Listen until `stop` is called, then drain."""
-        listeners: list[asyncio.Server] = []
+        acceptors = [Acceptor(service, listener, tls if listener.tls else None) for listener in listeners]
         service.deadlines.start()
         try:
-            for sock in sockets:
-                listeners.append(await self._listen(service, sock, tls))
-                self.addresses.append(url(sock.getsockname(), tls is not None))
+            for acceptor in acceptors:
+                await acceptor.open()
+                self.addresses.append(str(acceptor.listener))
             how = "as a worker" if multiprocessing.parent_process() else "(Ctrl-C stops it)"
             logger.info("asgiserve %s listens on %s %s", __version__, ", ".join(self.addresses), how)
             self.started.set()
             await self._stop_asked.wait()
-            for listener in listeners:
-                listener.close()
+            for acceptor in acceptors:
+                acceptor.close()
             await self._drain(service)
         finally:
-            for listener in listeners:
-                listener.close()
+            for acceptor in acceptors:
+                acceptor.close()
             service.cancel()
             service.abort()
             await self._wait_idle(service, CANCEL_GRACE, even_if_forced=True)
@@ -115,26 +128,11 @@ class Server:
             if service.access_log is not None:
                 service.access_log.flush()
 
-    async def _listen(
-        self, service: Service, sock: socket.socket, tls: ssl.SSLContext | None
-    ) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        factory = partial(Connection, service)
-        settings: dict[str, Any] = {"sock": sock, "backlog": self.config.backlog, "ssl": tls}
-        if tls is not None:
-            settings["ssl_handshake_timeout"] = self.config.request_timeout or NO_TIMEOUT
-            settings["ssl_shutdown_timeout"] = NO_TIMEOUT  # a connection has a deadline for it
-        if sock.family == socket.AF_UNIX:
-            if "cleanup_socket" in inspect.signature(loop.create_unix_server).parameters:  # Python 3.13
-                settings["cleanup_socket"] = False  # whoever bound it removes it: others may listen there too
-            return await loop.create_unix_server(factory, **settings)
-        return await loop.create_server(factory, **settings)
-
     async def _drain(self, service: Service) -> None:
         """Let what is in progress end, as far as the window allows."""
         window = self.config.shutdown_timeout
         service.on_change = self._changed.set
-        service.drain()
+        service.drain(RETIRED_IDLE if self._retiring else 0.0)
         if service.exchanges:
             logger.info(
                 "waiting for %s in progress, at most %g s; a second signal stops at once",
@@ -142,6 +140,7 @@ class Server:
                 window,
             )
         await self._wait_idle(service, window * DISMISS_AT)
+        service.drain()
         service.dismiss()
         await self._wait_idle(service, window * (1 - DISMISS_AT))
         if service.exchanges:

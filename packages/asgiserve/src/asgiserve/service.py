@@ -15,6 +15,7 @@ from .http1.parsers import HeadParser, head_parser
 from .http1.response import ResponseRenderer
 from .http1.scope import scope_templates
 from .logs import AccessLog
+from .outcome import Outcome
 from .types import ASGIApplication
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Service:
         self.exchanges: set[Exchange] = set()  # whose application has not returned yet
         self._abandoned: dict[Exchange, float] = {}  # whose client has left; and when they are cancelled
         self.draining = False
+        self.patience = 0.0  # seconds that idle connections have then, for one more request
         self.on_change: Callable[[], None] | None = None  # called when a connection or an exchange ends
         self.renderer = ResponseRenderer(
             server_header=config.server_header, date_header=config.date_header, headers=config.header_pairs()
@@ -51,13 +53,26 @@ class Service:
         # In a head that is no longer than this, no line can be too long.
         limits = (config.max_request_line, config.max_header_size, config.max_headers_size)
         self.harmless_head_size = min((limit for limit in limits if limit), default=sys.maxsize)
+        self.requests = 0  # that have ended; counted where something depends on it
         self.access_log = AccessLog() if config.access_log else None
+        self.observers: list[Callable[[Outcome], None]] = []  # told of each request that has ended
+        if self.access_log is not None:
+            self.observers.append(self.access_log.write)
 
-    def drain(self) -> None:
-        """Close idle connections, and let the others end with the response they are at."""
+    def count_requests(self) -> None:
+        """Keep `requests` up to date from now on."""
+
+        def count(outcome: Outcome) -> None:
+            self.requests += 1
+
+        self.observers.append(count)
+
+    def drain(self, patience: float = 0.0) -> None:
+        """Let connections end with the response they are at; idle ones within `patience` seconds."""
         self.draining = True
+        self.patience = patience
         for connection in list(self.connections):
-            connection.stop()
+            connection.stop(patience)
 
     def dismiss(self) -> None:
         """Tell the applications still running that their clients have left."""
@@ -102,7 +117,7 @@ class Service:
             self._abandoned.pop(exchange, None)
         if self.on_change is not None:
             self.on_change()
-        if self.draining and not self.exchanges:
+        if self.draining and not self.exchanges and not self.patience:
             self.drain()  # those who had sent half a head could have gone on until now
 
     @property

@@ -1,143 +1,300 @@
-"""The parent of several workers, or of one that is restarted when the code changes.
+"""The parent of workers: starts, watches, replaces and stops them; it never runs the application itself.
 
-It binds the sockets, so that all workers share them, starts the workers as fresh interpreters (spawn),
-replaces those that die, and passes signals on. It never runs the application itself.
+It binds the sockets, so that workers share them and no queue of connections is lost with a worker. Whatever
+the reason to replace a worker, the new one serves before the old one is told to drain. What happens is noted
+as it comes, and acted on in one place, `_step`, a few times a second and whenever something has changed.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
-import multiprocessing
 import signal
-import socket
 import time
-from collections.abc import Callable, Iterator
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
-from types import FrameType
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final, Literal
 
+from . import systemd
 from ._version import __version__
+from .changes import code_changes
 from .config import Config
-from .errors import ConfigError
-from .listeners import bound
+from .deadlines import NEVER
+from .listeners import Listener, another, bound
+from .processors import available_processors
+from .watched import WatchedWorker, Work, how_it_ended
 
 logger: Final = logging.getLogger("asgiserve.error")
 
-#: Seconds between two looks at workers, files and signals.
-POLL: Final = 0.2
-
-#: Seconds before a worker that died is replaced.
-BACKOFF: Final = 1.0
+#: Seconds between two looks at the workers.
+TICK: Final = 0.25
 
 #: Seconds beyond the shutdown timeout before a worker is killed.
 KILL_GRACE: Final = 5.0
 
-#: Exit codes of a worker that would fail again: wrong settings or application, failed startup.
-HOPELESS: Final = (2, 3)
+#: A worker that has served for so many seconds did not die of its start.
+STABLE: Final = 30.0
 
-Work = Callable[[Config, list[socket.socket]], None]
+#: When each worker has died so often in a row, none of them stable, there is no sense in going on.
+CRASH_LOOP: Final = 8
+
+#: Seconds before a worker that died again is replaced, doubled with each death up to the longest.
+FIRST_BACKOFF: Final = 0.1
+LONGEST_BACKOFF: Final = 30.0
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """The place of one worker, and who holds it."""
+
+    number: int
+    listeners: list[Listener]
+    current: WatchedWorker | None = None
+    next: WatchedWorker | None = None  # it is starting, to take the place
+    deaths: int = 0  # in a row, of workers that were not stable
+    not_before: float = 0.0  # when another may be started
 
 
 class Supervisor:
-    """Keeps `config.workers` processes doing `work`."""
+    """Keeps as many workers as the settings say doing `work`."""
 
     def __init__(self, config: Config, work: Work) -> None:
         self._config = config
         self._work = work
-        self._context = multiprocessing.get_context("spawn")
-        self._workers: list[SpawnProcess] = []
-        self._sockets: list[socket.socket] = []
-        self._signals = 0
+        self._listeners: list[Listener] = []
+        self._own_listeners: list[Listener] = []  # with `reuse_port`: of single workers
+        self._slots: list[Slot] = []
+        self._leaving: list[WatchedWorker] = []  # they were told to end, and hold no place
+        self._changed = asyncio.Event()
+        self._signals = 0  # that asked to stop
+        self._stopping = False
+        self._served = False  # some worker has been ready
+        self._announced = False  # all of them were
         self._exit_code = 0
 
     def run(self) -> int:
-        """Supervise until a signal comes or the workers cannot start; returns the exit code."""
-        config = self._config
-        changes = (
-            _code_changes(config.reload_dir or (config.app_dir or ".",)) if config.reload else _no_changes()
-        )
-        with bound(config) as self._sockets:
-            for sock in self._sockets:
-                sock.listen(config.backlog)
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self._on_signal)
-            logger.info("asgiserve %s starts %d workers (Ctrl-C stops them)", __version__, config.workers)
-            self._workers = [self._start() for _ in range(config.workers)]
-            while not self._signals and not self._exit_code:
-                if next(changes):
-                    logger.info("the code has changed: restarting")
-                    self._stop()
-                    self._workers = [self._start() for _ in range(config.workers)]
-                elif not config.reload:
-                    self._replace_dead()
-            self._stop()
+        """Supervise until a signal comes or no worker can start; returns the exit code."""
+        with bound(self._config) as self._listeners:
+            for listener in self._listeners:
+                listener.socket.listen(self._config.backlog)
+            return asyncio.run(self._run())
+
+    async def _run(self) -> int:
+        changes = code_changes(self._config) if self._config.reload else None
+        count = worker_count(self._config.workers)
+        workers = "1 worker" if count == 1 else f"{count} workers"
+        logger.info("asgiserve %s starts %s (Ctrl-C stops)", __version__, workers)
+        self._handle_signals()
+        for _ in range(count):
+            self._add_slot()
+        watching = asyncio.create_task(self._renew_on(changes)) if changes is not None else None
+        try:
+            while self._leaving or not self._stopping:
+                self._step()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), TICK)
+                self._changed.clear()
+        finally:
+            if watching is not None:
+                watching.cancel()
+            for listener in self._own_listeners:
+                listener.socket.close()
         return self._exit_code
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signals += 1
+    def _workers(self) -> list[WatchedWorker]:
+        """All that hold a place, or are about to."""
+        return [worker for slot in self._slots for worker in (slot.current, slot.next) if worker is not None]
 
-    def _start(self) -> SpawnProcess:
-        worker = self._context.Process(
-            target=self._work, args=(self._config, self._sockets), name="asgiserve"
-        )
-        # The terminal's Ctrl-C is ours to hear: a worker starts with it blocked.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            worker.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        logger.info("worker %d started", worker.pid)
-        return worker
+    # What comes from outside
 
-    def _replace_dead(self) -> None:
-        for index, worker in enumerate(self._workers):
-            code = worker.exitcode
-            if code is None or self._signals:
-                continue
-            if code in HOPELESS:
-                self._exit_code = code
-                return
-            logger.error("worker %d ended with exit code %d; starting another", worker.pid, code)
-            time.sleep(BACKOFF)
-            self._workers[index] = self._start()
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._renew, "SIGHUP")
+        loop.add_signal_handler(signal.SIGTTIN, self._scale, +1)
+        loop.add_signal_handler(signal.SIGTTOU, self._scale, -1)
+        loop.add_signal_handler(signal.SIGCHLD, self._changed.set)
 
     def _stop(self) -> None:
-        """Let the workers drain; a second signal is passed on, and the window ends in a kill."""
-        window = self._config.shutdown_timeout
-        ends = time.monotonic() + window + KILL_GRACE if window else float("inf")
-        passed_on = 0
-        while running := [worker for worker in self._workers if worker.exitcode is None]:
-            if passed_on < max(1, min(self._signals, 2)):
-                passed_on += 1
-                for worker in running:
-                    worker.terminate()
-            if time.monotonic() > ends:
-                for worker in running:
-                    logger.error("worker %d did not stop: killing it", worker.pid)
-                    worker.kill()
-            wait([worker.sentinel for worker in running], POLL)
+        """Let the workers drain; told a second and a third time, they hurry."""
+        self._signals += 1
+        self._stop_workers()
+        if 1 < self._signals <= 3:
+            for worker in self._leaving:
+                worker.terminate()
+
+    def _stop_workers(self) -> None:
+        if not self._stopping:
+            systemd.notify("STOPPING=1")
+        self._stopping = True
+        for worker in self._workers():
+            self._leave(worker, worker.terminate)
+        self._changed.set()
+
+    def _renew(self, reason: str) -> None:
+        """Let new workers take over from all that there are."""
+        logger.info("%s: replacing the workers", reason)
+        for slot in self._slots:
+            slot.not_before = 0.0
+            if slot.next is not None:
+                self._leave(slot.next, slot.next.terminate)
+            if slot.current is not None:
+                slot.current.outdated = f"is replaced ({reason})"
+        self._changed.set()
+
+    async def _renew_on(self, changes: AsyncIterator[str]) -> None:
+        async for names in changes:
+            self._renew(f"{names} changed")
+
+    def _scale(self, change: int) -> None:
+        """One worker more, or one less, but never none."""
+        if change > 0:
+            self._add_slot()
+        elif len(self._slots) > 1:
+            for worker in (self._slots[-1].current, self._slots[-1].next):
+                if worker is not None:
+                    self._retire(worker)
+            self._slots.pop()
+        logger.info("%d workers from now on", len(self._slots))
+        self._changed.set()
+
+    def _add_slot(self) -> None:
+        listeners = self._listeners
+        if self._config.reuse_port == "on" and self._slots:
+            listeners = [another(listener, self._config.backlog) for listener in self._listeners]
+            self._own_listeners += listeners
+        self._slots.append(Slot(len(self._slots) + 1, listeners))
+
+    # What is to be done now
+
+    def _step(self) -> None:
+        now = time.monotonic()
+        for worker in self._workers() + self._leaving:
+            if worker.exit_code is not None:
+                self._ended(worker, worker.exit_code, now)
+            else:
+                self._inspect(worker, now)
+        if not self._stopping:
+            for slot in self._slots:
+                self._fill(slot, now)
+            if not self._announced and all(slot.current is not None for slot in self._slots):
+                self._announced = True
+                systemd.notify("READY=1")
+
+    def _inspect(self, worker: WatchedWorker, now: float) -> None:
+        """See whether a worker has to go."""
+        if now > worker.kill_at:
+            logger.error("%s does not end: killing it", worker)
+            worker.kill()
+            worker.kill_at = NEVER
+        elif worker.outdated or worker in self._leaving:
+            return
+        elif reason := self._stuck(worker, now):
+            logger.error("%s %s; its stacks:", worker, reason)
+            worker.dump_stacks()
+            worker.outdated = reason
+            worker.stuck = True
+            if not worker.ready_at:
+                worker.kill_at = now + TICK
+        else:
+            worker.outdated = self._worn_out(worker, now)
+
+    def _stuck(self, worker: WatchedWorker, now: float) -> str:
+        """Why a worker is thought to do nothing any more; empty if it is not."""
+        config = self._config
+        if not worker.ready_at and 0 < config.startup_timeout < now - worker.started_at:
+            return f"has not started within {config.startup_timeout:g} s (startup_timeout)"
+        if worker.ready_at and 0 < config.worker_timeout < now - worker.seen_at:
+            return f"has not turned its event loop for {config.worker_timeout:g} s (worker_timeout)"
+        return ""
+
+    def _worn_out(self, worker: WatchedWorker, now: float) -> str:
+        """Why it is time for another worker; empty if it is not."""
+        config = self._config
+        if worker.ready_at and 0 < config.worker_lifetime < now - worker.ready_at:
+            return f"has served for {config.worker_lifetime:g} s (worker_lifetime)"
+        if 0 < config.max_worker_memory < (memory := worker.memory()):
+            return f"occupies {memory} bytes of memory (max_worker_memory)"
+        return ""
+
+    def _fill(self, slot: Slot, now: float) -> None:
+        """Start a worker for a place, or let it take over."""
+        old, new = slot.current, slot.next
+        if new is not None:
+            if new.ready_at:
+                slot.current, slot.next = new, None
+                self._served = True
+                logger.info("%s serves", new)
+                if old is not None:
+                    logger.info("%s drains: it %s", old, old.outdated)
+                    self._retire(old)
+            return
+        # One is replaced after the other, so that memory is not needed twice.
+        replacing = any(other.current is not None and other.next is not None for other in self._slots)
+        if now >= slot.not_before and (old is None or (old.outdated and not replacing)):
+            name = f"worker {slot.number}"
+            slot.next = WatchedWorker(self._work, self._config, slot.listeners, name, self._changed.set)
+            logger.info("%s starts", slot.next)
+
+    # Ends of workers
+
+    def _retire(self, worker: WatchedWorker) -> None:
+        """Let a worker drain whose place is taken, or no longer there."""
+        # A developer wants nothing more of the old code: idle connections are not kept for a last request.
+        gently = worker.ready_at and not self._config.reload
+        self._leave(worker, worker.retire if gently else worker.terminate)
+
+    def _leave(self, worker: WatchedWorker, tell: Callable[[], None]) -> None:
+        """Take its place from a worker, and tell it to end."""
+        for slot in self._slots:
+            if slot.current is worker:
+                slot.current = None
+            elif slot.next is worker:
+                slot.next = None
+        window = 0.0 if worker.stuck else self._config.shutdown_timeout or NEVER
+        worker.kill_at = time.monotonic() + window + KILL_GRACE
+        self._leaving.append(worker)
+        tell()
+
+    def _ended(self, worker: WatchedWorker, code: int, now: float) -> None:
+        """A worker has ended: as it was told, or it died."""
+        worker.close()
+        if worker in self._leaving:
+            self._leaving.remove(worker)
+            logger.log(logging.WARNING if code else logging.INFO, "%s ended (%s)", worker, how_it_ended(code))
+            return
+        slot = next(slot for slot in self._slots if worker in (slot.current, slot.next))
+        if slot.next is worker:
+            slot.next = None
+            logger.error("%s failed to start (%s)", worker, how_it_ended(code))
+            if not self._served:
+                self._exit_code = max(code, 1)
+                self._stop_workers()
+                return
+            if slot.current is not None:
+                logger.error("the workers that serve stay, until there is another reason to replace them")
+                for running in self._workers():
+                    running.outdated = ""
+        else:
+            slot.current = None
+            logger.error("%s died (%s): replacing it", worker, how_it_ended(code))
+        self._back_off(slot, worker, now)
+
+    def _back_off(self, slot: Slot, worker: WatchedWorker, now: float) -> None:
+        """Put off the next start in a place where workers die, or give up."""
+        if worker.ready_at and now - worker.ready_at >= STABLE:
+            slot.deaths = 0
+        else:
+            slot.deaths += 1
+            slot.not_before = now + min(FIRST_BACKOFF * 2**slot.deaths, LONGEST_BACKOFF)
+        if all(slot.current is None and slot.deaths >= CRASH_LOOP for slot in self._slots):
+            logger.critical("every worker has died %d times in a row: giving up", CRASH_LOOP)
+            self._exit_code = 1
+            self._stop_workers()
 
 
-def _no_changes() -> Iterator[bool]:
-    while True:
-        time.sleep(POLL)
-        yield False
-
-
-def _code_changes(directories: tuple[str, ...]) -> Iterator[bool]:
-    """Whether a Python file below `directories` has changed, each POLL seconds."""
-    try:
-        from watchfiles import PythonFilter, watch
-    except ImportError:
-        raise ConfigError("reload: watchfiles is not installed; pip install 'asgiserve[reload]'") from None
-    return map(
-        bool,
-        watch(
-            *directories,
-            watch_filter=PythonFilter(),
-            rust_timeout=int(POLL * 1000),
-            yield_on_timeout=True,
-            raise_interrupt=False,
-        ),
-    )
+def worker_count(workers: int | Literal["auto"]) -> int:
+    """How many workers are asked for."""
+    return available_processors() if workers == "auto" else workers

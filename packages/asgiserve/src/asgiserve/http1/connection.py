@@ -60,6 +60,8 @@ class Connection(Responder, asyncio.Protocol):
         self.outbound = Outbound(self.service, self._transport)
         self.service.connections.add(self)
         self.wait_for(Stage.HEAD, self.service.request_wait)
+        if self.service.draining:  # it was accepted just before
+            self.stop(self.service.patience or LINGER)
 
     def data_received(self, data: bytes) -> None:
         """Read what the client has sent."""
@@ -161,7 +163,7 @@ class Connection(Responder, asyncio.Protocol):
             self.deadline = service.deadlines.now + service.response_wait
         else:
             self.arm()
-        if service.access_log is not None:
+        if service.observers:
             self._started_at = time.monotonic()
         service.exchanges.add(exchange)
         # The event loop may call us in the context of an application that made it watch the socket; the next
@@ -262,10 +264,12 @@ class Connection(Responder, asyncio.Protocol):
         self.closing = True
         self.outbound.abort()
 
-    def stop(self) -> None:
-        """The server drains: close now if nothing is in progress, and else after the response."""
+    def stop(self, patience: float) -> None:
+        """The server drains: end after the response in progress, or else within `patience` seconds."""
         if self.exchange is not None:
             self._persistence = CLOSE
+        elif patience:
+            self.deadline = min(self.deadline, self.service.deadlines.now + patience)
         elif not self.inbound.held or not (self.service.exchanges or self.write_paused):
             self.inbound.held = b""  # half a head, which is no request yet, and holds nobody up
             self.close()

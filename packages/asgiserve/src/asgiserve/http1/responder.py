@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ..deadlines import NEVER, TICK
 from ..errors import ClientDisconnected
 from ..files import FilePart
+from ..outcome import Outcome
 from .framing import BodyWriter, ChunkedWriter, begin_body
 from .outbound import LARGE_PIECE, Outbound
 from .request import CLOSE, NO_FIELDS, NO_REQUEST
@@ -140,7 +142,7 @@ class Responder(ABC):
             outbound.gather(b"".join((head.lines, framing, self._persistence, own, body)))
         else:
             outbound.write(b"".join((head.lines, framing, self._persistence, own, body)))
-        self._finish(head.status, size)
+        self._finish(head, size)
 
     def _respond_in_pieces(self, head: ResponseHead, body: bytes, more: bool) -> None:
         writer, framing = begin_body(head, self._method, self._fields.http_version, len(body), more)
@@ -167,10 +169,9 @@ class Responder(ABC):
     def _end_pieces(self) -> None:
         outbound = self.outbound
         outbound.flush()
-        status = outbound.head.status if outbound.head is not None else 0
-        size = outbound.size
+        head, size = outbound.head, outbound.size
         outbound.head = outbound.writer = None
-        self._finish(status, size)
+        self._finish(head, size)
 
     def _limit_persistence(self, head: ResponseHead) -> None:
         """Let the connection end with this response, if no other can follow (RFC 9112 §9.3)."""
@@ -302,12 +303,12 @@ class Responder(ABC):
 
     # The end of a response
 
-    def _finish(self, status: int, size: int) -> None:
+    def _finish(self, head: ResponseHead | None, size: int) -> None:
         """The response is complete: take the next request, or close."""
         service = self.service
         inbound = self.inbound
-        if service.access_log is not None and self.exchange is not None:
-            self._log(status, size, "")
+        if service.observers and self.exchange is not None:
+            self._tell(head, size, "")
         self.exchange = None
         self._target = ""  # an idle connection keeps nothing large
         self._fields = NO_FIELDS
@@ -326,16 +327,17 @@ class Responder(ABC):
         """The response stays incomplete: `mark` says why, in the log."""
         outbound = self.outbound
         outbound.flush()
-        head = outbound.head
-        if self.service.access_log is not None and self.exchange is not None:
-            self._log(head.status if head is not None else None, outbound.size, mark)
+        if self.service.observers and self.exchange is not None:
+            self._tell(outbound.head, outbound.size, mark)
         self.exchange = None
         outbound.head = outbound.writer = None
 
-    def _log(self, status: int | None, size: int, mark: str) -> None:
-        if self.service.access_log is not None:
-            request = (self._method, self._target, self._fields.http_version)
-            self.service.access_log.write(self.endpoints, request, status, size, self._started_at, mark)
+    def _tell(self, head: ResponseHead | None, size: int, mark: str) -> None:
+        """Tell the access log and the metrics what has become of the request."""
+        seconds = time.monotonic() - self._started_at
+        outcome = Outcome(self.endpoints, self._method, self._target, self._fields, head, size, seconds, mark)
+        for observe in self.service.observers:
+            observe(outcome)
 
     def answer(self, status: HTTPStatus, text: str) -> None:
         """Answer in the application's place, and close."""

@@ -1,0 +1,117 @@
+"""A worker: one process that serves, started and watched by a parent (`supervisor`)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from typing import Final
+
+from .config import Config
+from .link import Link
+from .listeners import Listener
+from .logs import configure_logging
+from .process import exit_soon, run_process
+from .server import Server
+from .types import Message
+
+logger: Final = logging.getLogger("asgiserve.error")
+
+#: Seconds between two signs of life.
+HEARTBEAT: Final = 1.0
+
+#: The signal at which a worker writes the stacks of its threads to standard error, whatever it is stuck in.
+DUMP_STACKS: Final = signal.SIGUSR1
+
+
+def run_worker(config: Config, listeners: list[Listener], end: socket.socket, name: str) -> None:
+    """Serve in this process, which was spawned for it, until the parent wants it to end, or ends itself."""
+    configure_logging(config)
+    _set_title(f"asgiserve: {name} {config.app}")
+    faulthandler.enable()
+    faulthandler.register(DUMP_STACKS, all_threads=True)
+    # They are the parent's to hear, when they come from the terminal. A handler, unlike SIG_IGN, is not
+    # passed on to the programs that the application starts.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, lambda number, frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    code = run_process(
+        config, listeners, signals=(signal.SIGTERM,), beside=lambda server: _linked(server, config, end)
+    )
+    exit_soon(code)
+    sys.exit(code)
+
+
+@contextlib.asynccontextmanager
+async def _linked(server: Server, config: Config, end: socket.socket) -> AsyncIterator[None]:
+    """Tell the parent how `server` fares, and do what it says."""
+    worker = LinkedWorker(server, config)
+    await worker.open(end)
+    try:
+        yield
+    finally:
+        worker.close()
+
+
+class LinkedWorker:
+    """What a worker does for its parent while it serves."""
+
+    def __init__(self, server: Server, config: Config) -> None:
+        self._server = server
+        self._parent = os.getppid()
+        self._most_requests = config.max_requests and (
+            config.max_requests + random.randint(0, config.max_requests_jitter)
+        )
+        self._link: Link
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self, end: socket.socket) -> None:
+        """Begin to talk to the parent."""
+        self._link = await Link.open(end.dup(), self._on_message, self._on_orphaned)
+        self._tasks = [asyncio.create_task(self._tell_ready()), asyncio.create_task(self._beat())]
+
+    def close(self) -> None:
+        """Say no more."""
+        self._link.send("alive", **self._server.report())
+        for task in self._tasks:
+            task.cancel()
+        self._link.close()
+
+    async def _tell_ready(self) -> None:
+        await self._server.started.wait()
+        self._link.send("ready", addresses=self._server.addresses)
+
+    async def _beat(self) -> None:
+        while True:
+            report = self._server.report()
+            self._link.send("alive", **report)
+            if 0 < self._most_requests <= report["requests"]:
+                self._link.send("retire", reason=f"has had {report['requests']} requests (max_requests)")
+                self._most_requests = 0
+            if os.getppid() != self._parent:
+                self._on_orphaned()
+            await asyncio.sleep(HEARTBEAT)
+
+    def _on_message(self, message: Message) -> None:
+        if message["kind"] == "retire":
+            self._server.retire()
+
+    def _on_orphaned(self) -> None:
+        if not self._server.stopping:
+            logger.error("the parent process has died: stopping")
+            self._server.stop()
+
+
+def _set_title(title: str) -> None:
+    """Show `title` in ``ps``, where setproctitle is installed."""
+    with contextlib.suppress(ImportError):
+        from setproctitle import setproctitle
+
+        setproctitle(title)
