@@ -111,6 +111,14 @@ async def slow_startup(scope: Scope, receive: Receive, send: Send) -> None:
     await asyncio.Event().wait()
 
 
+async def dying(scope: Scope, receive: Receive, send: Send) -> None:
+    """Start up, and die soon after that."""
+    await receive()
+    asyncio.get_running_loop().call_later(0.1, os._exit, 70)
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+
+
 async def failing_startup(scope: Scope, receive: Receive, send: Send) -> None:
     """Refuses to start up."""
     await receive()
@@ -242,6 +250,21 @@ async def _stubborn(scope: Scope, receive: Receive, send: Send) -> None:
             tell("cancelled")
 
 
+async def _second(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer after a second, and tell nobody."""
+    await asyncio.sleep(1)
+    await answer(send)
+
+
+async def _grow(scope: Scope, receive: Receive, send: Send) -> None:
+    """Need 100 MB from now on."""
+    _kept.append(bytes(range(256)) * 400_000)
+    await answer(send)
+
+
+_kept: list[bytes] = []
+
+
 async def _die(scope: Scope, receive: Receive, send: Send) -> None:
     os._exit(70)
 
@@ -257,6 +280,8 @@ _PATHS: dict[str, App] = {
     "/stuck": _stuck,
     "/stubborn": _stubborn,
     "/die": _die,
+    "/grow": _grow,
+    "/second": _second,
 }
 
 #: Bytes that `streams` has sent, or has received, so far.
