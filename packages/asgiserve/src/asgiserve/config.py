@@ -8,6 +8,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from .bindings import bindings
 from .errors import ConfigError
 from .settings import (
     APPLICATION,
@@ -61,7 +62,7 @@ class Config:
         "Listen here: `HOST:PORT`, `[::]:PORT` for IPv6 and IPv4, `unix:/PATH` or `fd://N`; with `http://` "
         "or `https://` before it to say whether TLS is spoken. May be repeated.",
     )
-    host: str = setting("127.0.0.1", LISTENING, "Address to listen on; 0.0.0.0 or :: for all.")
+    host: str = setting("127.0.0.1", LISTENING, "Address to listen on; 0.0.0.0 is all of IPv4, :: is all.")
     port: int = setting(8000, LISTENING, "Port to listen on; 0 chooses a free one.", minimum=0, maximum=65535)
     uds: str | None = setting(None, LISTENING, "Listen on a UNIX socket at this path instead.")
     uds_mode: str = setting("", LISTENING, "Permissions of UNIX sockets, such as 660 [those of the umask].")
@@ -278,6 +279,7 @@ class Config:
             raise ConfigError("ssl_cert_reqs: it needs ssl_ca_certs beside it, with what to verify them")
         if self.reload and self.workers not in (1, "auto"):
             raise ConfigError("reload: it is for development, with one worker")
+        bindings(self)
         self.header_pairs()
 
     @property

@@ -1,4 +1,4 @@
-"""Sockets to listen on: TCP, UNIX, inherited."""
+"""Sockets to listen on: TCP, UNIX, inherited, or opened by a service manager."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import contextlib
 import errno
 import os
 import socket
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from . import systemd
+from .bindings import Binding, Descriptor, TCPAddress, UnixPath, bindings
 from .config import Config
 from .errors import BindError
+from .unix_sockets import open_unix, permissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +28,30 @@ class Listener:
         """How a person names the address."""
         address = self.socket.getsockname()
         if not isinstance(address, tuple):
-            return f"unix:{address!s}"
+            return f"unix:{os.fsdecode(address).replace(chr(0), '@', 1)}"
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
         return f"{'https' if self.tls else 'http'}://{host}:{address[1]}"
 
+    def listen(self, backlog: int) -> None:
+        """Let connections come; raises BindError, also where somebody else has begun to since the bind."""
+        try:
+            self.socket.listen(backlog)
+        except OSError as error:
+            raise BindError(f"cannot listen on {self}: {_reason(error)}") from error
 
-def bind(config: Config) -> list[Listener]:
-    """Open and bind the sockets of `config`, not yet listening; raises BindError."""
-    if config.fd is not None:
-        sockets = [_inherit(config.fd)]
-    elif config.uds is not None:
-        sockets = [_bind_unix(config.uds)]
-    else:
-        sockets = _bind_tcp(config.host, config.port, config.reuse_port == "on")
-    return [listener_of(sock, config) for sock in sockets]
+
+@contextlib.contextmanager
+def bound(config: Config, *, activation: bool = False) -> Iterator[list[Listener]]:
+    """The sockets that `config` names; in the end they are closed, and the files of UNIX sockets removed.
+
+    With `activation`, where it names none, those that a service manager has opened for this process; they
+    stay as they are. Those of TCP do not listen yet. Raises BindError, and then none is left behind.
+    """
+    with contextlib.ExitStack() as at_end:
+        wanted = _activated(config) if activation else []
+        yield [
+            listener for binding in wanted or bindings(config) for listener in _open(binding, config, at_end)
+        ]
 
 
 def listener_of(sock: Listener | socket.socket, config: Config) -> Listener:
@@ -48,102 +60,90 @@ def listener_of(sock: Listener | socket.socket, config: Config) -> Listener:
 
 
 def another(listener: Listener, backlog: int) -> Listener:
-    """One more socket of the same address that listens, with a queue of its own; not for UNIX sockets."""
+    """One more socket of the same address that listens, with a queue of its own.
+
+    It is the same one again where there can be only one: a UNIX socket, or one that was opened by others.
+    """
     sock = listener.socket
-    if sock.family == socket.AF_UNIX:
+    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT):
         return listener
     try:
-        more = _open_tcp(sock.family, sock.type, sock.proto, sock.getsockname(), reuse_port=True)
+        more = _tcp_socket(sock.family, sock.type, sock.proto, sock.getsockname(), reuse_port=True)
     except OSError as error:
-        raise BindError(f"cannot listen on {listener} once more: {error.strerror or error}") from error
-    more.listen(backlog)
-    return Listener(more, listener.tls)
+        raise BindError(f"cannot listen on {listener} once more: {_reason(error)}") from error
+    found = Listener(more, listener.tls)
+    found.listen(backlog)
+    return found
 
 
-@contextlib.contextmanager
-def bound(config: Config) -> Iterator[list[Listener]]:
-    """The sockets of `config`, closed in the end, and without a UNIX socket's file left behind."""
-    listeners = bind(config)
+def _activated(config: Config) -> list[Binding]:
+    """What a service manager has opened for this process, unless `config` says where to listen."""
+    found = systemd.activated()
+    if config.bind or config.uds is not None or config.fd is not None:
+        return []
+    return [Binding(Descriptor(number), config.ssl_certfile is not None) for number in found]
+
+
+def _open(binding: Binding, config: Config, at_end: contextlib.ExitStack) -> list[Listener]:
     try:
-        yield listeners
-    finally:
-        for listener in listeners:
-            listener.socket.close()
-        if config.uds is not None and config.fd is None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(config.uds)
-
-
-def _inherit(fd: int) -> socket.socket:
-    try:
-        sock = socket.socket(fileno=os.dup(fd))
-    except OSError as error:
-        raise BindError(f"file descriptor {fd} is not a socket: {error.strerror}") from error
-    sock.setblocking(False)
-    return sock
-
-
-def _bind_unix(path: str) -> socket.socket:
-    """Bind a UNIX socket, in place of one that a dead server has left."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        if _is_dead(path):
-            os.unlink(path)
-        sock.bind(path)
-    except OSError as error:
-        sock.close()
-        raise BindError(f"cannot listen on {path}: {error.strerror or error}") from error
-    sock.setblocking(False)
-    return sock
-
-
-def _is_dead(path: str) -> bool:
-    """Whether a socket lies there that nobody listens on."""
-    try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            return False
-    except FileNotFoundError:
-        return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            return True
-    return False
-
-
-def _bind_tcp(host: str, port: int, reuse_port: bool = False) -> list[socket.socket]:
-    """One socket for each address that `host` stands for; one for IPv6 takes IPv6 alone."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise BindError(f"cannot listen on {host}: {error.strerror or error}") from error
-    sockets: list[socket.socket] = []
-    failure: OSError | None = None
-    for family, kind, protocol, _, address in dict.fromkeys(found):
-        try:
-            sockets.append(_open_tcp(family, kind, protocol, address, reuse_port))
-        except OSError as error:
-            failure = error
-            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                break  # a name may stand for addresses that this machine lacks; all else is an error
-    else:
-        if sockets:
-            return sockets
+        match binding.address:
+            case TCPAddress():
+                sockets = _open_tcp(binding.address, config.reuse_port == "on", at_end)
+            case UnixPath(path):
+                sockets = [open_unix(path, permissions(config), config.backlog, at_end)]
+            case Descriptor(number):
+                sockets = [at_end.enter_context(_inherit(number))]
+    except (OSError, UnicodeError) as error:  # the latter for a name that cannot be one of a host
+        raise BindError(f"cannot listen on {binding.address}: {_reason(error)}") from error
     for sock in sockets:
+        sock.setblocking(False)
+    return [Listener(sock, binding.tls) for sock in sockets]
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _inherit(number: int) -> socket.socket:
+    """A second descriptor of a socket that is not ours."""
+    copy = os.dup(number)
+    try:
+        sock = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
+    if sock.type != socket.SOCK_STREAM:
         sock.close()
-    reason = os.strerror(failure.errno) if failure and failure.errno else "the name stands for no address"
-    raise BindError(f"cannot listen on {host}, port {port}: {reason}")
+        raise OSError("it is no stream socket, such as one of TCP")
+    return sock
 
 
-def _open_tcp(family: int, kind: int, protocol: int, address: Any, reuse_port: bool = False) -> socket.socket:
+def _open_tcp(address: TCPAddress, reuse_port: bool, at_end: contextlib.ExitStack) -> list[socket.socket]:
+    """One socket for each address that the host's name stands for."""
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    lacking = OSError("the name stands for no address")
+    for family, kind, protocol, _, where in dict.fromkeys(found):
+        try:
+            sockets.append(at_end.enter_context(_tcp_socket(family, kind, protocol, where, reuse_port)))
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                raise
+            lacking = error  # a name may stand for addresses that this machine lacks
+    if not sockets:
+        raise lacking
+    return sockets
+
+
+def _tcp_socket(family: int, kind: int, protocol: int, address: Any, reuse_port: bool) -> socket.socket:
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # Said either way, because the system's default differs: all addresses are those of IPv4 too.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
         sock.bind(address)
     except OSError:
         sock.close()

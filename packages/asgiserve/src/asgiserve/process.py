@@ -17,9 +17,10 @@ from typing import Any, Final
 from .config import UNSUPERVISED, Config
 from .errors import AsgiserveError, ConfigError, LoadError, StartupFailed
 from .failure import failing_application
-from .listeners import Listener
+from .listeners import Listener, bound
 from .loading import load_application
 from .server import CANCEL_GRACE, Server
+from .systemd import told_of
 from .types import ASGIApplication
 
 logger: Final = logging.getLogger("asgiserve.error")
@@ -39,9 +40,10 @@ def run_process(
 
     async def serve(app: ASGIApplication) -> None:
         server = Server(dataclasses.replace(config, app=app, factory=False, **UNSUPERVISED))
-        with stopped_by(signals, server):
-            async with beside(server) if beside else contextlib.nullcontext():
-                await server.serve(listeners)
+        with stopped_by(signals, server), contextlib.ExitStack() as at_end:
+            sockets = at_end.enter_context(bound(config, activation=True)) if listeners is None else listeners
+            async with (beside or told_of)(server):
+                await server.serve(sockets)
 
     try:
         loop = loop_factory(config.loop)()

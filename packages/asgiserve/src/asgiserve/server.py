@@ -83,6 +83,10 @@ class Server:
         """Whether `stop` was called."""
         return self._stop_asked.is_set()
 
+    async def until_stopping(self) -> None:
+        """Wait until `stop` is called."""
+        await self._stop_asked.wait()
+
     async def serve(self, listeners: Sequence[Listener | socket.socket] | None = None) -> None:
         """Serve until `stop` is called, on these listeners or sockets, or on those that the settings name.
 
@@ -109,6 +113,7 @@ class Server:
         service.deadlines.start()
         try:
             for acceptor in acceptors:
+                acceptor.listener.listen(self.config.backlog)
                 await acceptor.open()
                 self.addresses.append(str(acceptor.listener))
             how = "as a worker" if multiprocessing.parent_process() else "(Ctrl-C stops it)"

@@ -75,9 +75,9 @@ class Supervisor:
 
     def run(self) -> int:
         """Supervise until a signal comes or no worker can start; returns the exit code."""
-        with bound(self._config) as self._listeners:
+        with bound(self._config, activation=True) as self._listeners:
             for listener in self._listeners:
-                listener.socket.listen(self._config.backlog)
+                listener.listen(self._config.backlog)
             return asyncio.run(self._run())
 
     async def _run(self) -> int:
@@ -153,12 +153,23 @@ class Supervisor:
         if change > 0:
             self._add_slot()
         elif len(self._slots) > 1:
-            for worker in (self._slots[-1].current, self._slots[-1].next):
+            slot = self._slots.pop()
+            for worker in (slot.current, slot.next):
                 if worker is not None:
                     self._retire(worker)
-            self._slots.pop()
+            self._pass_on(slot.listeners)
         logger.info("%d workers from now on", len(self._slots))
         self._changed.set()
+
+    def _pass_on(self, listeners: list[Listener]) -> None:
+        """Let another worker serve queues that none has any more (`reuse_port`): somebody waits in them."""
+        heir = self._slots[0]
+        if orphaned := [listener for listener in listeners if listener not in heir.listeners]:
+            heir.listeners = heir.listeners + orphaned
+            if heir.next is not None:
+                self._leave(heir.next, heir.next.terminate)
+            if heir.current is not None:
+                heir.current.outdated = "is replaced (by one that serves another queue too)"
 
     def _add_slot(self) -> None:
         listeners = self._listeners

@@ -36,11 +36,11 @@ class Endpoints:
         peer = transport.get_extra_info("peername")
         local = transport.get_extra_info("sockname")
         #: (host, port), or None where the peer has no address, as on a UNIX socket.
-        self.client: tuple[str, int] | None = (peer[0], peer[1]) if isinstance(peer, tuple) else None
+        self.client: tuple[str, int] | None = (_plain(peer[0]), peer[1]) if isinstance(peer, tuple) else None
         #: (host, port), or (path, None) of a UNIX socket.
         self.server: tuple[str, int | None] | None
         if isinstance(local, tuple):
-            self.server = (local[0], local[1])
+            self.server = (_plain(local[0]), local[1])
         else:
             self.server = (local.decode() if isinstance(local, bytes) else local, None) if local else None
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
@@ -51,6 +51,11 @@ class Endpoints:
     def __str__(self) -> str:
         """The client, as the log names it."""
         return f"{self.client[0]}:{self.client[1]}" if self.client else "unix"
+
+
+def _plain(host: str) -> str:
+    """An address; of IPv4, also where a socket for both gives it as one of IPv6 (RFC 4291 §2.5.5.2)."""
+    return host[7:] if host.startswith("::ffff:") and "." in host else host
 
 
 def scope_templates(config: Config, state: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
