@@ -25,6 +25,7 @@ from .settings import (
     check,
     setting,
 )
+from .trusted_proxies import TrustedProxies
 from .types import ASGIApplication
 
 #: The settings that need a parent process, and what they are without one.
@@ -280,6 +281,7 @@ class Config:
         if self.reload and self.workers not in (1, "auto"):
             raise ConfigError("reload: it is for development, with one worker")
         bindings(self)
+        TrustedProxies(self.trusted_proxies)
         self.header_pairs()
 
     @property

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .config import Config
 from .deadlines import Deadlines, wait
+from .forwarded import claims_reader
 from .http1.parsers import HeadParser, head_parser
 from .http1.response import ResponseRenderer
 from .http1.scope import scope_templates
 from .logs import AccessLog
 from .outcome import Outcome
+from .trusted_proxies import TrustedProxies
 from .types import ASGIApplication
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class Service:
         )
         self.parser: HeadParser = head_parser(config.http)
         self.scopes = scope_templates(config, state)
+        self.trusted_proxies = TrustedProxies(config.trusted_proxies)
+        self.claims = claims_reader(config.proxy_headers, self.trusted_proxies)  # None: nothing is believed
         self.deadlines = Deadlines(self.connections, self._tick)
         self.request_wait = wait(config.request_timeout)
         self.response_wait = wait(config.response_timeout)

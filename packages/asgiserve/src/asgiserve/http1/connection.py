@@ -55,7 +55,7 @@ class Connection(Responder, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to wait for the first head."""
         self._transport = cast(asyncio.Transport, transport)
-        self.endpoints = Endpoints(transport)
+        self.endpoints = Endpoints(transport, self.service.scopes)
         self.inbound = Inbound(self, self.service, self._transport)
         self.outbound = Outbound(self.service, self._transport)
         self.service.connections.add(self)
@@ -73,7 +73,7 @@ class Connection(Responder, asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Let a client that sends no more have its answers; returns whether the transport stays open."""
-        if self.closing or self.endpoints.scheme == "https":
+        if self.closing or self.endpoints.tls is not None:
             return False  # TLS has no half-closed connections in asyncio
         self._half_closed = HalfClosed(self)
         self._read_rest()
@@ -253,7 +253,7 @@ class Connection(Responder, asyncio.Protocol):
             self.wait_for(Stage.LINGER, LINGER)
         else:
             self._transport.close()
-            if self.endpoints.scheme == "https":
+            if self.endpoints.tls is not None:
                 # A client need not answer the farewell of TLS (RFC 8446 §6.1), and many do not while idle.
                 self.wait_for(Stage.FAREWELL, TICK)
             else:

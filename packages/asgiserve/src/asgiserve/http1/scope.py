@@ -30,9 +30,9 @@ EXTENSIONS: Final = {
 class Endpoints:
     """What a scope says about the two ends of a connection, read from the transport once."""
 
-    __slots__ = ("client", "scheme", "server", "tls")
+    __slots__ = ("client", "scheme", "server", "templates", "tls")
 
-    def __init__(self, transport: asyncio.BaseTransport) -> None:
+    def __init__(self, transport: asyncio.BaseTransport, templates: dict[str, dict[str, Any]]) -> None:
         peer = transport.get_extra_info("peername")
         local = transport.get_extra_info("sockname")
         #: (host, port), or None where the peer has no address, as on a UNIX socket.
@@ -47,6 +47,8 @@ class Endpoints:
         #: The ASGI extension "tls" of a connection that is encrypted.
         connection = transport.get_extra_info("ssl_object")
         self.tls = tls_extension(connection) if connection is not None else None
+        #: What the scopes of all its requests have in common, by the version of HTTP.
+        self.templates = templates
 
     def __str__(self) -> str:
         """The client, as the log names it."""
@@ -89,7 +91,7 @@ def _template(http_version: str, config: Config, state: dict[str, Any] | None) -
 
 def http_scope(method: str, target: str, fields: Fields, endpoints: Endpoints, service: Service) -> Scope:
     """Build the scope of one request; it is on the path of every request."""
-    scope = service.scopes[fields.http_version].copy()
+    scope = endpoints.templates[fields.http_version].copy()
     if "?" in target:
         target, _, query = target.partition("?")
         scope["query_string"] = query.encode()
@@ -97,7 +99,7 @@ def http_scope(method: str, target: str, fields: Fields, endpoints: Endpoints, s
     if "%" in target:
         # The specification asks for UTF-8; bytes that are not get U+FFFD, and raw_path still has them.
         target = unquote_to_bytes(raw_path).decode("utf-8", "replace")
-    scope["path"] = service.config.root_path + target
+    scope["path"] = scope["root_path"] + target
     scope["method"] = method
     scope["scheme"] = endpoints.scheme
     scope["headers"] = fields.headers.copy()

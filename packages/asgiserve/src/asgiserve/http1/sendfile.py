@@ -33,7 +33,7 @@ async def send_part(connection: Responder, transport: asyncio.Transport, part: F
 
     Raises FileEnded, ClientDisconnected, or what reading the file raises.
     """
-    if connection.endpoints.scheme == "https":
+    if connection.endpoints.tls is not None:
         await _copy(connection, transport, part)
         return
     transport.set_write_buffer_limits(0)
