@@ -2,6 +2,7 @@
 
 from ._version import __version__
 from .config import Config
+from .embedding import ServerThread
 from .errors import (
     AsgiserveError,
     BindError,
@@ -21,6 +22,7 @@ __all__ = [
     "ConfigError",
     "LoadError",
     "Server",
+    "ServerThread",
     "StartupFailed",
     "__version__",
     "run",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import typing
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from .access_formats import compile_format
 from .bindings import bindings
 from .errors import ConfigError
 from .settings import (
@@ -21,8 +21,8 @@ from .settings import (
     TIMEOUTS,
     TLS,
     About,
-    about,
-    check,
+    Setting,
+    definitions,
     setting,
 )
 from .trusted_proxies import TrustedProxies
@@ -48,13 +48,31 @@ class Config:
     Times are in seconds, sizes in bytes.
     """
 
-    app: str | ASGIApplication = dataclasses.field(metadata={"about": About(APPLICATION, "The application.")})
+    app: str | ASGIApplication = dataclasses.field(
+        metadata={
+            "about": About(
+                APPLICATION,
+                "The module and, in it, the attribute that is the application.",
+                metavar="MODULE:ATTRIBUTE",
+                unset="has to be given",
+                positional=True,
+            )
+        }
+    )
 
     factory: bool = setting(False, APPLICATION, "The attribute is a function that returns the application.")
-    app_dir: str = setting("", APPLICATION, "Look for the module in this directory first [the current one].")
-    root_path: str = setting("", APPLICATION, "The path under which a proxy has mounted the application.")
+    app_dir: str = setting(
+        "",
+        APPLICATION,
+        "Look for the module in this directory first.",
+        metavar="DIR",
+        unset="the current one",
+    )
+    root_path: str = setting(
+        "", APPLICATION, "The path under which a proxy has mounted the application.", metavar="PATH"
+    )
     lifespan: Literal["auto", "on", "off"] = setting(
-        "auto", APPLICATION, "Run the application's lifespan; `on`: refuse to start without one."
+        "auto", APPLICATION, "Run the application's startup and shutdown. `on`: refuse to start without them."
     )
 
     bind: tuple[str, ...] = setting(
@@ -62,36 +80,55 @@ class Config:
         LISTENING,
         "Listen here: `HOST:PORT`, `[::]:PORT` for IPv6 and IPv4, `unix:/PATH` or `fd://N`; with `http://` "
         "or `https://` before it to say whether TLS is spoken. May be repeated.",
+        metavar="ADDRESS",
+        unset="the host and the port below",
     )
-    host: str = setting("127.0.0.1", LISTENING, "Address to listen on; 0.0.0.0 is all of IPv4, :: is all.")
-    port: int = setting(8000, LISTENING, "Port to listen on; 0 chooses a free one.", minimum=0, maximum=65535)
-    uds: str | None = setting(None, LISTENING, "Listen on a UNIX socket at this path instead.")
-    uds_mode: str = setting("", LISTENING, "Permissions of UNIX sockets, such as 660 [those of the umask].")
-    uds_owner: str = setting("", LISTENING, "Owner of UNIX sockets, `USER`, `USER:GROUP` or `:GROUP`.")
+    host: str = setting(
+        "127.0.0.1", LISTENING, "Address to listen on; 0.0.0.0 is all of IPv4, :: is all.", metavar="HOST"
+    )
+    port: int = setting(
+        8000, LISTENING, "Port to listen on; 0 chooses a free one.", minimum=0, maximum=65535, metavar="PORT"
+    )
+    uds: str | None = setting(
+        None, LISTENING, "Listen on a UNIX socket at this path instead.", metavar="PATH"
+    )
+    uds_mode: str = setting(
+        "", LISTENING, "Permissions of UNIX sockets, such as 660.", metavar="MODE", unset="those of the umask"
+    )
+    uds_owner: str = setting(
+        "", LISTENING, "Owner of UNIX sockets: `USER`, `USER:GROUP` or `:GROUP`.", metavar="OWNER"
+    )
     fd: int | None = setting(None, LISTENING, "Listen on this inherited file descriptor instead.", minimum=0)
     backlog: int = setting(2048, LISTENING, "Connections that may wait to be accepted.", minimum=1)
     reuse_port: Literal["auto", "on", "off"] = setting(
         "auto",
         LISTENING,
-        "Give each worker a queue of connections of its own: even shares, but those of a worker that is "
-        "stuck have to wait. `auto`: off.",
+        "Give each worker its own queue of new connections. That shares them evenly, but those of a stuck "
+        "worker wait. `auto`: off.",
     )
 
-    ssl_certfile: str | None = setting(None, TLS, "Speak TLS, with this certificate chain (PEM).")
-    ssl_keyfile: str | None = setting(
-        None, TLS, "The private key, where it is not in the certificate's file."
+    ssl_certfile: str | None = setting(
+        None, TLS, "Speak TLS, with this certificate chain (PEM).", metavar="FILE"
     )
-    ssl_keyfile_password: str | None = setting(None, TLS, "The password of the private key.")
+    ssl_keyfile: str | None = setting(
+        None, TLS, "The private key, where it is not in the certificate's file.", metavar="FILE"
+    )
+    ssl_keyfile_password: str | None = setting(
+        None, TLS, "The password of the private key.", metavar="PASSWORD", secret=True
+    )
     ssl_sni: tuple[str, ...] = setting(
         (),
         TLS,
         "Another certificate for clients that ask for a name: `NAME=CERTFILE` or `NAME=CERTFILE,KEYFILE`, "
         "where NAME may be `*.example.org`; may be repeated.",
+        metavar="NAME=FILE",
     )
     ssl_minimum_version: Literal["1.2", "1.3"] = setting("1.2", TLS, "The oldest version of TLS.")
-    ssl_ciphers: str | None = setting(None, TLS, "Ciphers of TLS 1.2, as OpenSSL's cipher list.")
+    ssl_ciphers: str | None = setting(
+        None, TLS, "Ciphers of TLS 1.2, as OpenSSL's cipher list.", metavar="CIPHERS"
+    )
     ssl_ca_certs: str | None = setting(
-        None, TLS, "Verify the certificates of clients with those in this file (PEM)."
+        None, TLS, "Verify the certificates of clients with those in this file (PEM).", metavar="FILE"
     )
     ssl_cert_reqs: int = setting(
         0,
@@ -99,9 +136,14 @@ class Config:
         "Ask clients for a certificate: 0 no, 1 yes, 2 and refuse those without one.",
         minimum=0,
         maximum=2,
+        metavar="0|1|2",
     )
     ssl_handshake_timeout: float = setting(
-        30.0, TLS, "For the handshake, from the first byte to the last; 0: none.", unit="s", minimum=0
+        30.0,
+        TLS,
+        "Time from accepting a connection to the end of its handshake; 0: no limit.",
+        unit="s",
+        minimum=0,
     )
 
     proxy_headers: Literal["off", "x-forwarded", "forwarded"] = setting(
@@ -116,6 +158,7 @@ class Config:
         "Addresses or networks of proxies, `unix` for UNIX sockets, `*` for everybody; may be repeated.",
         flag="--trusted-proxy",
         aliases=("--forwarded-allow-ips",),
+        metavar="ADDRESS",
     )
     proxy_protocol: bool = setting(
         False, PROXIES, "Trusted proxies begin each connection with a PROXY protocol header, v1 or v2."
@@ -131,12 +174,12 @@ class Config:
         "auto", PROCESSES, "HTTP/1.1 parser; `auto`: httptools where it is installed."
     )
     startup_timeout: float = setting(
-        60.0, PROCESSES, "For a worker to start, with its lifespan; 0: none.", unit="s", minimum=0
+        60.0, PROCESSES, "Time for a worker to start, with its lifespan; 0: no limit.", unit="s", minimum=0
     )
     worker_timeout: float = setting(
         30.0,
         PROCESSES,
-        "For the event loop of a worker to turn. Then its stacks are logged, and it is replaced; 0: never.",
+        "Replace a worker whose event loop is blocked for so long, and log where; 0: never.",
         unit="s",
         minimum=0,
     )
@@ -150,47 +193,48 @@ class Config:
     max_requests_jitter: int = setting(
         0,
         PROCESSES,
-        "Up to so many more, at random, so that workers are not replaced together.",
+        "Up to so many requests more, at random, so that workers are not replaced together.",
         minimum=0,
         aliases=("--limit-max-requests-jitter",),
     )
     max_worker_memory: int = setting(
-        0, PROCESSES, "Replace a worker that needs more memory; 0: never.", unit="bytes", minimum=0
+        0, PROCESSES, "Replace a worker that needs more memory than this; 0: never.", unit="bytes", minimum=0
     )
     worker_lifetime: float = setting(
         0.0, PROCESSES, "Replace a worker after this time; 0: never.", unit="s", minimum=0
     )
     reload: bool = setting(False, PROCESSES, "Replace the worker when a file changes: for development.")
     reload_dir: tuple[str, ...] = setting(
-        (), PROCESSES, "Directories to watch [the current one]; may be repeated."
+        (), PROCESSES, "Directory to watch; may be repeated.", metavar="DIR", unset="the current one"
     )
     reload_include: tuple[str, ...] = setting(
-        ("*.py",), PROCESSES, "Names of files to watch, as patterns; may be repeated."
+        ("*.py",), PROCESSES, "Names of files to watch; may be repeated.", metavar="PATTERN"
     )
     reload_exclude: tuple[str, ...] = setting(
         (".*", "__pycache__", "node_modules"),
         PROCESSES,
-        "Names of files and directories not to watch, as patterns; may be repeated.",
+        "Names of files and directories not to watch; may be repeated.",
+        metavar="PATTERN",
     )
 
     request_timeout: float = setting(
         60.0,
         TIMEOUTS,
-        "For a request head, however slowly it comes; and for each next piece of a body. Then 408.",
+        "Time for a request head to come, and for each next piece of a body. Then 408.",
         unit="s",
         minimum=0,
     )
     response_timeout: float = setting(
         60.0,
         TIMEOUTS,
-        "From the complete request until the application starts its response. Then 503, and it is cancelled.",
+        "Time from the complete request until the response starts. Then 503; the application is cancelled.",
         unit="s",
         minimum=0,
     )
     keep_alive_timeout: float = setting(
         75.0,
         TIMEOUTS,
-        "For an idle connection between requests; keep it above that of a load balancer in front.",
+        "Time between two requests on a connection. Keep it above that of a load balancer in front.",
         unit="s",
         minimum=0,
         aliases=("--timeout-keep-alive",),
@@ -198,71 +242,98 @@ class Config:
     write_timeout: float = setting(
         60.0,
         TIMEOUTS,
-        "For a client that does not read its response. Then it is cut off.",
+        "Time in which a client reads nothing of its response. Then it is cut off.",
         unit="s",
         minimum=0,
     )
     shutdown_timeout: float = setting(
         30.0,
         TIMEOUTS,
-        "For requests in progress when the server is told to stop.",
+        "Time for requests in progress when the server is told to stop.",
         unit="s",
         minimum=0,
         aliases=("--timeout-graceful-shutdown",),
     )
+    shutdown_delay: float = setting(
+        0.0,
+        TIMEOUTS,
+        "Before that: to serve on, while /readyz says no and each response ends its connection, until load "
+        "balancers have noticed.",
+        unit="s",
+        minimum=0,
+    )
     min_body_rate: int = setting(
         240,
         TIMEOUTS,
-        "Slowest upload, after 5 s of grace (then 408); and slowest reader (then a cut).",
+        "Slowest upload, after 5 s of grace (then 408), and slowest reader (then a cut).",
         unit="bytes/s",
         minimum=0,
     )
 
-    max_request_line: int = setting(8192, LIMITS, "Request line. Then 414.", unit="bytes", minimum=0)
-    max_header_size: int = setting(8192, LIMITS, "One header field. Then 431.", unit="bytes", minimum=0)
-    max_headers_size: int = setting(
-        65536, LIMITS, "All header fields together. Then 431.", unit="bytes", minimum=0
+    max_request_line: int = setting(
+        8192, LIMITS, "Longest request line; above it 414.", unit="bytes", minimum=0
     )
-    max_headers: int = setting(100, LIMITS, "Number of header fields. Then 431.", minimum=0)
-    max_body_size: int = setting(100_000_000, LIMITS, "Request body. Then 413.", unit="bytes", minimum=0)
+    max_header_size: int = setting(
+        8192, LIMITS, "Largest header field; above it 431.", unit="bytes", minimum=0
+    )
+    max_headers_size: int = setting(
+        65536, LIMITS, "All header fields together; above it 431.", unit="bytes", minimum=0
+    )
+    max_headers: int = setting(100, LIMITS, "Number of header fields; above it 431.", minimum=0)
+    max_body_size: int = setting(
+        100_000_000, LIMITS, "Largest request body; above it 413.", unit="bytes", minimum=0
+    )
 
     limit_connections: int = setting(
-        0, LIMITS, "Connections at once. More of them wait to be accepted.", minimum=0
+        0, LIMITS, "Connections of a process at once. More of them wait to be accepted.", minimum=0
     )
-    limit_concurrency: int = setting(0, LIMITS, "Requests in progress. Then 503 with Retry-After.", minimum=0)
+    limit_concurrency: int = setting(
+        0, LIMITS, "Requests in progress in a process. More of them get 503 with Retry-After.", minimum=0
+    )
 
     server_header: bool = setting(True, RESPONSES, "Send a Server header.")
     date_header: bool = setting(True, RESPONSES, "Send a Date header.")
     headers: tuple[str, ...] = setting(
-        (), RESPONSES, "Add `name: value` to each response; may be repeated.", flag="--header"
+        (),
+        RESPONSES,
+        "Add this field to each response; may be repeated.",
+        flag="--header",
+        metavar="NAME:VALUE",
     )
 
     log_level: Literal["critical", "error", "warning", "info", "debug"] = setting(
-        "info", LOGGING, "Least severity of what the server logs."
+        "info",
+        LOGGING,
+        "Least severity of what the server logs: critical, error, warning, info or debug.",
+        metavar="LEVEL",
     )
     log_config: str | None = setting(
         None,
         LOGGING,
-        "Configure logging from this TOML or JSON file (the schema of logging.config.dictConfig).",
+        "Configure logging from this `.toml` or `.json` file (the schema of logging.config.dictConfig).",
+        metavar="FILE",
     )
     log_colors: Literal["auto", "on", "off"] = setting(
-        "auto", LOGGING, "Colour the log; `auto`: on a terminal."
+        "auto", LOGGING, "Colour the log; `auto`: on a terminal, unless NO_COLOR is set."
     )
     access_log: bool = setting(True, LOGGING, "Log each request.")
     access_log_format: str = setting(
         "default",
         LOGGING,
         '`default`, `common`, `combined`, `json`, or a text with atoms such as `%(h)s "%(r)s" %(s)s %(M)s`.',
+        metavar="FORMAT",
     )
     metrics: str | None = setting(
-        None, LOGGING, "Serve metrics for Prometheus, /livez and /readyz at this `HOST:PORT`."
+        None,
+        LOGGING,
+        "Serve metrics for Prometheus, /livez and /readyz at this address.",
+        metavar="HOST:PORT",
     )
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(Config)
-        for field in dataclasses.fields(self):
-            if field.name != "app":
-                check(field.name, getattr(self, field.name), hints[field.name], about(field))
+        for one in SETTINGS.values():
+            if one.name != "app":
+                one.check(getattr(self, one.name))
         if not isinstance(self.app, str):
             if not callable(self.app):
                 raise ConfigError(f"app: an ASGI application is callable, and {self.app!r} is not")
@@ -274,6 +345,10 @@ class Config:
             )
         if self.ssl_keyfile and not self.ssl_certfile:
             raise ConfigError("ssl_keyfile: it needs ssl_certfile beside it")
+        if self.ssl_sni and not self.ssl_certfile:
+            raise ConfigError(
+                "ssl_sni: it needs ssl_certfile beside it, for clients that ask for no such name"
+            )
         if self.ssl_ca_certs and not self.ssl_certfile:
             raise ConfigError("ssl_ca_certs: it needs ssl_certfile beside it")
         if self.ssl_cert_reqs and not self.ssl_ca_certs:
@@ -283,6 +358,7 @@ class Config:
         bindings(self)
         TrustedProxies(self.trusted_proxies)
         self.header_pairs()
+        compile_format(self.access_log_format)
 
     @property
     def supervised(self) -> bool:
@@ -298,3 +374,7 @@ class Config:
                 raise ConfigError(f"headers: write 'name: value', in printable ASCII, instead of {header!r}")
             pairs.append((match["name"].lower().encode(), match["value"].encode()))
         return pairs
+
+
+#: The definition of each setting, by name.
+SETTINGS: Final[dict[str, Setting]] = definitions(Config)

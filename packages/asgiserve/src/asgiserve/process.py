@@ -21,6 +21,7 @@ from .listeners import Listener, bound
 from .loading import load_application
 from .server import CANCEL_GRACE, Server
 from .systemd import told_of
+from .terminal import Terminal
 from .types import ASGIApplication
 
 logger: Final = logging.getLogger("asgiserve.error")
@@ -40,7 +41,8 @@ def run_process(
 
     async def serve(app: ASGIApplication) -> None:
         server = Server(dataclasses.replace(config, app=app, factory=False, **UNSUPERVISED))
-        with stopped_by(signals, server), contextlib.ExitStack() as at_end:
+        server.role = "(Ctrl-C stops it)" if signal.SIGINT in signals else "as a worker"
+        with stopped_by(signals, server), renewed_by_hangup(server), contextlib.ExitStack() as at_end:
             sockets = at_end.enter_context(bound(config, activation=True)) if listeners is None else listeners
             async with (beside or told_of)(server):
                 await server.serve(sockets)
@@ -90,6 +92,28 @@ def stopped_by(signals: tuple[signal.Signals, ...], server: Server) -> Iterator[
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def renewed_by_hangup(server: Server) -> Iterator[None]:
+    """Let `server` read its certificates again at SIGHUP, unless somebody else here has a use for that.
+
+    SIGHUP also comes when a terminal is closed: then a server that was started in it stops.
+    """
+    if signal.getsignal(signal.SIGHUP) not in (signal.SIG_DFL, signal.SIG_IGN):
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    terminal = Terminal()
+
+    def on_hangup(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(server.stop if terminal.gone else server.reload_certificates)
+
+    before = signal.signal(signal.SIGHUP, on_hangup)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def exit_soon(code: int) -> None:

@@ -1,30 +1,35 @@
 """One process: lifespan, listen, serve, drain, stop.
 
-Shutdown has phases. The server stops accepting and closes idle connections; requests in progress are
-answered with ``Connection: close``; when a fifth of the window is left, applications still running are told
-that their clients have left; at its end they are cancelled and their connections cut. The lifespan's
-shutdown always runs. A second call of `stop` skips to the cut, a third one cuts the lifespan's shutdown.
+Shutdown has phases. If there is a delay, the server serves on, each connection for one more request. Then it
+stops accepting and closes idle connections; requests in progress are answered with ``Connection: close``;
+when a fifth of the window is left, applications still running are told that their clients have left; at its
+end they are cancelled and their connections cut. The lifespan's shutdown always runs. A second call of `stop`
+skips to the cut, a third one cuts the lifespan's shutdown.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
-import multiprocessing
 import socket
-import ssl
 from collections.abc import Coroutine, Sequence
+from types import TracebackType
 from typing import Any, Final
 
 from ._version import __version__
-from .accepting import Acceptor
-from .config import Config
+from .accepting import acceptors_on
+from .config import UNSUPERVISED, Config
+from .errors import ConfigError, StartupFailed
 from .lifespan import Lifespan
 from .listeners import Listener, bound, listener_of
 from .loading import load_application
+from .metrics import Meter
+from .monitored import MonitoredServer
+from .monitoring import monitoring
+from .renewal import Renewal
 from .service import Service
-from .tls import tls_context
 
 logger: Final = logging.getLogger("asgiserve.error")
 
@@ -39,18 +44,71 @@ CANCEL_GRACE: Final = 1.0
 
 
 class Server:
-    """Serves one application in the running event loop; signals are its caller's business."""
+    """Serves one application in the running event loop, once; signals are its caller's business.
+
+    Raises ConfigError for settings that take a parent process, and for certificates that cannot be used.
+    """
 
     def __init__(self, config: Config) -> None:
+        if config.supervised:
+            names = [name for name, alone in UNSUPERVISED.items() if getattr(config, name) != alone]
+            raise ConfigError(f"{', '.join(names)}: a Server has no parent process; asgiserve.run has")
         self.config = config
         self.addresses: list[str] = []  # where it listens, as URLs; filled once it does
         self.started = asyncio.Event()  # set when it listens
+        self.counts_requests = False  # for `report`
+        self.measured = config.metrics is not None  # for `report`, too
+        self.role = "(embedded)"  # for the log
         self._stop_asked = asyncio.Event()
         self._retiring = False  # another process has taken over
         self._stop_now = asyncio.Event()
         self._give_up = asyncio.Event()
         self._changed = asyncio.Event()
         self._service: Service | None = None
+        self._meter: Meter | None = None
+        self._renewal = Renewal(config) if config.ssl_certfile is not None else None
+        self._task: asyncio.Task[None] | None = None  # of `start`
+
+    async def __aenter__(self) -> Server:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if self._task is not None:
+            await self._task
+
+    async def start(self, listeners: Sequence[Listener | socket.socket] | None = None) -> None:
+        """Begin to `serve` in a task of its own, and return once it listens.
+
+        Raises what `serve` raises if it cannot begin, or StartupFailed if `stop` was called before it had.
+        """
+        if self._task is not None:
+            raise RuntimeError("a Server serves once: make another one")
+        self._task = asyncio.create_task(self.serve(listeners), name="asgiserve")
+        started = asyncio.create_task(self.started.wait())
+        try:
+            await asyncio.wait((self._task, started), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+            raise
+        finally:
+            started.cancel()
+        if not self.started.is_set():
+            await self._task
+            raise StartupFailed("the server was stopped before it had started")
+
+    async def wait_stopped(self) -> None:
+        """Wait until a server that `start` has begun has ended; raises what ended it, if not `stop`."""
+        if self._task is None:
+            raise RuntimeError("there is nothing to wait for: start() was not called")
+        await asyncio.shield(self._task)
 
     def stop(self) -> None:
         """Drain and end; a second call cuts what is in progress, a third one also the lifespan's shutdown.
@@ -74,9 +132,22 @@ class Server:
         if not self.stopping:
             self.stop()
 
+    def reload_certificates(self) -> None:
+        """Read the files of certificates again, for new connections; to be called in the server's loop.
+
+        While they cannot be used, which is logged, those that were read before stay in use.
+        """
+        if self._renewal is not None:
+            self._renewal.reload()
+        else:
+            logger.info("there are no certificates to read again: ssl_certfile is not set")
+
     def report(self) -> dict[str, Any]:
         """What a worker tells its parent of itself."""
-        return {"requests": self._service.requests if self._service is not None else 0}
+        report: dict[str, Any] = {"requests": self._service.requests if self._service is not None else 0}
+        if self._meter is not None:
+            report["metrics"] = dataclasses.asdict(self._meter.read())
+        return report
 
     @property
     def stopping(self) -> bool:
@@ -94,32 +165,43 @@ class Server:
         """
         config = self.config
         app = load_application(config.app, factory=config.factory, app_dir=config.app_dir)
-        tls = tls_context(config)
-        with contextlib.ExitStack() as stack:
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(monitoring(config, MonitoredServer(self)))
+            if self._renewal is not None:
+                stack.enter_context(self._renewal.watching())
             if listeners is None:
                 listeners = stack.enter_context(bound(config))
+            places = [listener_of(one, config) for one in listeners]
+            if self._renewal is None and any(place.tls for place in places):
+                raise ConfigError("ssl_certfile: a listener that speaks TLS needs a certificate")
             lifespan = Lifespan(app, config.lifespan)
             await _unless(self._stop_asked, lifespan.startup())
             try:
                 if not self._stop_asked.is_set():
                     self._service = Service(app, config, lifespan.state)
-                    await self._serve(self._service, [listener_of(one, config) for one in listeners], tls)
+                    if self.counts_requests:
+                        self._service.count_requests()
+                    if self.measured:
+                        self._meter = Meter(self._service)
+                    await self._serve(self._service, places)
             finally:
                 await _unless(self._give_up, lifespan.shutdown(config.shutdown_timeout))
 
-    async def _serve(self, service: Service, listeners: list[Listener], tls: ssl.SSLContext | None) -> None:
+    async def _serve(self, service: Service, listeners: list[Listener]) -> None:
         """Listen until `stop` is called, then drain."""
-        acceptors = [Acceptor(service, listener, tls if listener.tls else None) for listener in listeners]
+        tls = self._renewal.context if self._renewal is not None else None
+        acceptors = acceptors_on(listeners, service, tls)
         service.deadlines.start()
         try:
             for acceptor in acceptors:
                 acceptor.listener.listen(self.config.backlog)
                 await acceptor.open()
                 self.addresses.append(str(acceptor.listener))
-            how = "as a worker" if multiprocessing.parent_process() else "(Ctrl-C stops it)"
-            logger.info("asgiserve %s listens on %s %s", __version__, ", ".join(self.addresses), how)
+            where = ", ".join(self.addresses)
+            logger.info("asgiserve %s listens on %s %s", __version__, where, self.role)
             self.started.set()
             await self._stop_asked.wait()
+            await self._take_leave(service)
             for acceptor in acceptors:
                 acceptor.close()
             await self._drain(service)
@@ -128,16 +210,30 @@ class Server:
                 acceptor.close()
             service.cancel()
             service.abort()
+            for acceptor in acceptors:
+                await acceptor.abandon()
             await self._wait_idle(service, CANCEL_GRACE, even_if_forced=True)
             service.deadlines.stop()
             if service.access_log is not None:
                 service.access_log.flush()
 
+    async def _take_leave(self, service: Service) -> None:
+        """Serve on for the delay, so that load balancers notice; connections end with their next response."""
+        delay = self.config.shutdown_delay
+        if delay and not self._retiring:
+            logger.info("stopping in %g s (shutdown_delay)", delay)
+            service.drain(delay)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop_now.wait(), delay)
+
     async def _drain(self, service: Service) -> None:
         """Let what is in progress end, as far as the window allows."""
         window = self.config.shutdown_timeout
         service.on_change = self._changed.set
-        service.drain(RETIRED_IDLE if self._retiring else 0.0)
+        # After a delay, what is idle is new, and about to send its first request.
+        service.drain(RETIRED_IDLE if self._retiring or self.config.shutdown_delay else 0.0)
+        for _ in range(2):
+            await asyncio.sleep(0)  # connections that were accepted just before are there then
         if service.exchanges:
             logger.info(
                 "waiting for %s in progress, at most %g s; a second signal stops at once",
@@ -149,6 +245,8 @@ class Server:
         service.dismiss()
         await self._wait_idle(service, window * (1 - DISMISS_AT))
         if service.exchanges:
+            if not self._stop_now.is_set():
+                service.timeouts["shutdown"] += len(service.exchanges)
             logger.warning("cancelling %s that did not end", _requests(service))
 
     async def _wait_idle(self, service: Service, timeout: float, *, even_if_forced: bool = False) -> None:

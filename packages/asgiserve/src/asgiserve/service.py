@@ -6,16 +6,18 @@ import asyncio
 import contextvars
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from .access_log import AccessLog
+from .concurrency import limited
 from .config import Config
 from .deadlines import Deadlines, wait
 from .forwarded import claims_reader
 from .http1.parsers import HeadParser, head_parser
 from .http1.response import ResponseRenderer
 from .http1.scope import scope_templates
-from .logs import AccessLog
 from .outcome import Outcome
 from .trusted_proxies import TrustedProxies
 from .types import ASGIApplication
@@ -31,7 +33,7 @@ class Service:
     """One application, served on one event loop; created inside that loop."""
 
     def __init__(self, app: ASGIApplication, config: Config, state: dict[str, Any] | None) -> None:
-        self.app = app
+        self.app = limited(app, config.limit_concurrency)
         self.config = config
         self.state = state  # what the lifespan left for each request; None where there is no lifespan
         self.loop = asyncio.get_running_loop()
@@ -41,6 +43,7 @@ class Service:
         self._abandoned: dict[Exchange, float] = {}  # whose client has left; and when they are cancelled
         self.draining = False
         self.patience = 0.0  # seconds that idle connections have then, for one more request
+        self.on_connection_ended: Callable[[], None] | None = None  # for limit_connections
         self.on_change: Callable[[], None] | None = None  # called when a connection or an exchange ends
         self.renderer = ResponseRenderer(
             server_header=config.server_header, date_header=config.date_header, headers=config.header_pairs()
@@ -58,7 +61,9 @@ class Service:
         limits = (config.max_request_line, config.max_header_size, config.max_headers_size)
         self.harmless_head_size = min((limit for limit in limits if limit), default=sys.maxsize)
         self.requests = 0  # that have ended; counted where something depends on it
-        self.access_log = AccessLog() if config.access_log else None
+        self.refused: Counter[int] = Counter()  # requests that the application has not seen, by status
+        self.timeouts: Counter[str] = Counter()  # that have passed, by kind
+        self.access_log = AccessLog(config.access_log_format) if config.access_log else None
         self.observers: list[Callable[[Outcome], None]] = []  # told of each request that has ended
         if self.access_log is not None:
             self.observers.append(self.access_log.write)
@@ -104,6 +109,7 @@ class Service:
         now = self.deadlines.now
         for exchange in [exchange for exchange, deadline in self._abandoned.items() if deadline <= now]:
             del self._abandoned[exchange]
+            self.timeouts["response"] += 1
             logger.info("%s: the client has left, and response_timeout is over: cancelled", exchange)
             if exchange.task is not None:
                 exchange.task.cancel()
@@ -111,6 +117,8 @@ class Service:
     def connection_ended(self, connection: Connection) -> None:
         """Strike a connection off the books."""
         self.connections.discard(connection)
+        if self.on_connection_ended is not None:
+            self.on_connection_ended()
         if self.on_change is not None:
             self.on_change()
 
