@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from .certificates import Certificates
 from .config import Config
 from .errors import AsgiserveError
 from .logs import configure_logging
@@ -35,5 +36,7 @@ def run_config(config: Config) -> int:
     """Serve in this process, or in workers that it watches; returns the exit code."""
     configure_logging(config)
     if config.supervised:
+        if config.ssl_certfile is not None:
+            Certificates(config).context()  # what is wrong is told once, and before anything listens
         return Supervisor(config, run_worker).run()
     return run_process(config)
