@@ -8,7 +8,9 @@ has taken its place. Either notices the other's end by the end of the stream.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import socket
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -43,6 +45,13 @@ class Link(asyncio.Protocol):
         if transport is None or transport.is_closing() or transport.get_write_buffer_size() > UNREAD:
             return
         transport.write(json.dumps({"kind": kind, **more}).encode() + b"\n")
+
+    def read_rest(self) -> None:
+        """Take what the other end, which is gone, had to say, as far as the event loop has not come to it."""
+        if self._transport is not None:
+            with contextlib.suppress(OSError):  # there is nothing more, or the socket is closed already
+                while data := os.read(self._transport.get_extra_info("socket").fileno(), UNREAD):
+                    self.data_received(data)
 
     def close(self) -> None:
         """Say no more, once everything is written."""

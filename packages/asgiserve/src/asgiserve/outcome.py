@@ -19,5 +19,6 @@ class Outcome(NamedTuple):
     fields: Fields  # of the request
     head: ResponseHead | None  # None if none was written
     size: int  # bytes of the response's body that were written
+    received: int  # bytes of the request's body that were read until then
     seconds: float  # from the end of the request's head to the end of the response
     mark: str  # why the response is incomplete; empty for one that is whole

@@ -22,8 +22,11 @@ from .changes import code_changes
 from .config import Config
 from .deadlines import NEVER
 from .listeners import Listener, another, bound
+from .monitored import MonitoredWorkers
+from .monitoring import monitoring
 from .processors import available_processors
-from .watched import WatchedWorker, Work, how_it_ended
+from .terminal import Terminal
+from .watched import Reason, WatchedWorker, Work, how_it_ended
 
 logger: Final = logging.getLogger("asgiserve.error")
 
@@ -37,7 +40,7 @@ KILL_GRACE: Final = 5.0
 STABLE: Final = 30.0
 
 #: When each worker has died so often in a row, none of them stable, there is no sense in going on.
-CRASH_LOOP: Final = 8
+CRASH_LOOP: Final = 7
 
 #: Seconds before a worker that died again is replaced, doubled with each death up to the longest.
 FIRST_BACKOFF: Final = 0.1
@@ -66,6 +69,7 @@ class Supervisor:
         self._own_listeners: list[Listener] = []  # with `reuse_port`: of single workers
         self._slots: list[Slot] = []
         self._leaving: list[WatchedWorker] = []  # they were told to end, and hold no place
+        self._monitored = MonitoredWorkers(self._slots, self._leaving)
         self._changed = asyncio.Event()
         self._signals = 0  # that asked to stop
         self._stopping = False
@@ -81,10 +85,13 @@ class Supervisor:
             return asyncio.run(self._run())
 
     async def _run(self) -> int:
+        async with monitoring(self._config, self._monitored):
+            return await self._supervise()
+
+    async def _supervise(self) -> int:
         changes = code_changes(self._config) if self._config.reload else None
         count = worker_count(self._config.workers)
-        workers = "1 worker" if count == 1 else f"{count} workers"
-        logger.info("asgiserve %s starts %s (Ctrl-C stops)", __version__, workers)
+        logger.info("asgiserve %s starts %s (Ctrl-C stops)", __version__, _in_words(count))
         self._handle_signals()
         for _ in range(count):
             self._add_slot()
@@ -112,7 +119,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._renew, "SIGHUP")
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up, Terminal())
         loop.add_signal_handler(signal.SIGTTIN, self._scale, +1)
         loop.add_signal_handler(signal.SIGTTOU, self._scale, -1)
         loop.add_signal_handler(signal.SIGCHLD, self._changed.set)
@@ -125,15 +132,26 @@ class Supervisor:
             for worker in self._leaving:
                 worker.terminate()
 
+    def _hang_up(self, terminal: Terminal) -> None:
+        if terminal.gone:
+            self._stop()
+        else:
+            self._renew("sighup", "SIGHUP")
+
     def _stop_workers(self) -> None:
         if not self._stopping:
             systemd.notify("STOPPING=1")
+            # The workers alone have the sockets now: once they accept no more, connections are refused, and
+            # go elsewhere, instead of waiting for a process that never takes them.
+            for listener in (*self._listeners, *self._own_listeners):
+                listener.socket.close()
         self._stopping = True
+        self._monitored.stopping = True
         for worker in self._workers():
             self._leave(worker, worker.terminate)
         self._changed.set()
 
-    def _renew(self, reason: str) -> None:
+    def _renew(self, kind: str, reason: str) -> None:
         """Let new workers take over from all that there are."""
         logger.info("%s: replacing the workers", reason)
         for slot in self._slots:
@@ -141,15 +159,17 @@ class Supervisor:
             if slot.next is not None:
                 self._leave(slot.next, slot.next.terminate)
             if slot.current is not None:
-                slot.current.outdated = f"is replaced ({reason})"
+                slot.current.outdated = Reason(kind, f"is replaced ({reason})")
         self._changed.set()
 
     async def _renew_on(self, changes: AsyncIterator[str]) -> None:
         async for names in changes:
-            self._renew(f"{names} changed")
+            self._renew("reload", f"{names} changed")
 
     def _scale(self, change: int) -> None:
         """One worker more, or one less, but never none."""
+        if self._stopping:
+            return
         if change > 0:
             self._add_slot()
         elif len(self._slots) > 1:
@@ -158,7 +178,7 @@ class Supervisor:
                 if worker is not None:
                     self._retire(worker)
             self._pass_on(slot.listeners)
-        logger.info("%d workers from now on", len(self._slots))
+        logger.info("%s from now on", _in_words(len(self._slots)))
         self._changed.set()
 
     def _pass_on(self, listeners: list[Listener]) -> None:
@@ -169,7 +189,7 @@ class Supervisor:
             if heir.next is not None:
                 self._leave(heir.next, heir.next.terminate)
             if heir.current is not None:
-                heir.current.outdated = "is replaced (by one that serves another queue too)"
+                heir.current.outdated = Reason("scaled", "is replaced (by one that serves another queue too)")
 
     def _add_slot(self) -> None:
         listeners = self._listeners
@@ -212,23 +232,26 @@ class Supervisor:
         else:
             worker.outdated = self._worn_out(worker, now)
 
-    def _stuck(self, worker: WatchedWorker, now: float) -> str:
-        """Why a worker is thought to do nothing any more; empty if it is not."""
+    def _stuck(self, worker: WatchedWorker, now: float) -> Reason | None:
+        """Why a worker is thought to do nothing any more; None if it is not."""
         config = self._config
         if not worker.ready_at and 0 < config.startup_timeout < now - worker.started_at:
-            return f"has not started within {config.startup_timeout:g} s (startup_timeout)"
+            text = f"has not started within {config.startup_timeout:g} s (startup_timeout)"
+            return Reason("not_started", text)
         if worker.ready_at and 0 < config.worker_timeout < now - worker.seen_at:
-            return f"has not turned its event loop for {config.worker_timeout:g} s (worker_timeout)"
-        return ""
+            text = f"has not turned its event loop for {config.worker_timeout:g} s (worker_timeout)"
+            return Reason("worker_timeout", text)
+        return None
 
-    def _worn_out(self, worker: WatchedWorker, now: float) -> str:
-        """Why it is time for another worker; empty if it is not."""
+    def _worn_out(self, worker: WatchedWorker, now: float) -> Reason | None:
+        """Why it is time for another worker; None if it is not."""
         config = self._config
         if worker.ready_at and 0 < config.worker_lifetime < now - worker.ready_at:
-            return f"has served for {config.worker_lifetime:g} s (worker_lifetime)"
+            text = f"has served for {config.worker_lifetime:g} s (worker_lifetime)"
+            return Reason("worker_lifetime", text)
         if 0 < config.max_worker_memory < (memory := worker.memory()):
-            return f"occupies {memory} bytes of memory (max_worker_memory)"
-        return ""
+            return Reason("max_worker_memory", f"occupies {memory} bytes of memory (max_worker_memory)")
+        return None
 
     def _fill(self, slot: Slot, now: float) -> None:
         """Start a worker for a place, or let it take over."""
@@ -239,7 +262,9 @@ class Supervisor:
                 self._served = True
                 logger.info("%s serves", new)
                 if old is not None:
-                    logger.info("%s drains: it %s", old, old.outdated)
+                    logger.info("%s drains: it %s", old, old.outdated or "is replaced")
+                    if old.outdated is not None:
+                        self._monitored.replaced(old.outdated.kind)
                     self._retire(old)
             return
         # One is replaced after the other, so that memory is not needed twice.
@@ -265,13 +290,14 @@ class Supervisor:
             elif slot.next is worker:
                 slot.next = None
         window = 0.0 if worker.stuck else self._config.shutdown_timeout or NEVER
-        worker.kill_at = time.monotonic() + window + KILL_GRACE
+        worker.kill_at = time.monotonic() + self._config.shutdown_delay + window + KILL_GRACE
         self._leaving.append(worker)
         tell()
 
     def _ended(self, worker: WatchedWorker, code: int, now: float) -> None:
         """A worker has ended: as it was told, or it died."""
         worker.close()
+        self._monitored.ended(worker)
         if worker in self._leaving:
             self._leaving.remove(worker)
             logger.log(logging.WARNING if code else logging.INFO, "%s ended (%s)", worker, how_it_ended(code))
@@ -280,6 +306,7 @@ class Supervisor:
         if slot.next is worker:
             slot.next = None
             logger.error("%s failed to start (%s)", worker, how_it_ended(code))
+            self._monitored.replaced("not_started")
             if not self._served:
                 self._exit_code = max(code, 1)
                 self._stop_workers()
@@ -287,10 +314,11 @@ class Supervisor:
             if slot.current is not None:
                 logger.error("the workers that serve stay, until there is another reason to replace them")
                 for running in self._workers():
-                    running.outdated = ""
+                    running.outdated = None
         else:
             slot.current = None
             logger.error("%s died (%s): replacing it", worker, how_it_ended(code))
+            self._monitored.replaced("died")
         self._back_off(slot, worker, now)
 
     def _back_off(self, slot: Slot, worker: WatchedWorker, now: float) -> None:
@@ -299,7 +327,7 @@ class Supervisor:
             slot.deaths = 0
         else:
             slot.deaths += 1
-            slot.not_before = now + min(FIRST_BACKOFF * 2**slot.deaths, LONGEST_BACKOFF)
+            slot.not_before = now + min(FIRST_BACKOFF * 2 ** (slot.deaths - 1), LONGEST_BACKOFF)
         if all(slot.current is None and slot.deaths >= CRASH_LOOP for slot in self._slots):
             logger.critical("every worker has died %d times in a row: giving up", CRASH_LOOP)
             self._exit_code = 1
@@ -309,3 +337,7 @@ class Supervisor:
 def worker_count(workers: int | Literal["auto"]) -> int:
     """How many workers are asked for."""
     return available_processors() if workers == "auto" else workers
+
+
+def _in_words(count: int) -> str:
+    return "1 worker" if count == 1 else f"{count} workers"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .config import Config
 from .deadlines import NEVER
@@ -27,6 +27,16 @@ logger: Final = logging.getLogger("asgiserve.error")
 Work = Callable[[Config, list[Listener], socket.socket, str], None]
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+class Reason(NamedTuple):
+    """Why another worker is to take the place of one."""
+
+    kind: str  # for the metrics
+    text: str  # for the log
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class WatchedWorker:
@@ -45,7 +55,7 @@ class WatchedWorker:
         self.started_at = time.monotonic()
         self.ready_at = 0.0  # when it began to serve; 0 until then
         self.seen_at = self.started_at  # when it last gave a sign of life
-        self.outdated = ""  # why another worker is to take its place
+        self.outdated: Reason | None = None  # why another worker is to take its place
         self.kill_at = NEVER  # unless it has ended by then
         self.stuck = False  # its event loop does not turn
         self.addresses: list[str] = []
@@ -75,7 +85,7 @@ class WatchedWorker:
             self.report = dict(message)
             return
         elif kind == "retire":
-            self.outdated = self.outdated or message["reason"]
+            self.outdated = self.outdated or Reason("max_requests", message["reason"])
         self._on_change()
 
     def retire(self) -> None:
@@ -103,6 +113,7 @@ class WatchedWorker:
     def close(self) -> None:
         """Let go of what belongs to a process that has ended."""
         if self._link is not None:
+            self._link.read_rest()
             self._link.close()
         self._process.join()
 

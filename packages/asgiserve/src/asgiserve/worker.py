@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import faulthandler
 import logging
+import multiprocessing
 import os
 import random
 import signal
@@ -15,10 +17,11 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from .config import Config
+from .errors import AsgiserveError
 from .link import Link
 from .listeners import Listener
 from .logs import configure_logging
-from .process import exit_soon, run_process
+from .process import exit_soon, report, run_process
 from .server import Server
 from .types import Message
 
@@ -33,7 +36,11 @@ DUMP_STACKS: Final = signal.SIGUSR1
 
 def run_worker(config: Config, listeners: list[Listener], end: socket.socket, name: str) -> None:
     """Serve in this process, which was spawned for it, until the parent wants it to end, or ends itself."""
-    configure_logging(config)
+    multiprocessing.current_process().name = name  # for the log
+    try:
+        configure_logging(config)
+    except AsgiserveError as error:
+        sys.exit(report(error))
     _set_title(f"asgiserve: {name} {config.app}")
     faulthandler.enable()
     faulthandler.register(DUMP_STACKS, all_threads=True)
@@ -43,7 +50,10 @@ def run_worker(config: Config, listeners: list[Listener], end: socket.socket, na
         signal.signal(number, lambda number, frame: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     code = run_process(
-        config, listeners, signals=(signal.SIGTERM,), beside=lambda server: _linked(server, config, end)
+        dataclasses.replace(config, metrics=None),  # the parent serves them
+        listeners,
+        signals=(signal.SIGTERM,),
+        beside=lambda server: _linked(server, config, end),
     )
     exit_soon(code)
     sys.exit(code)
@@ -69,6 +79,8 @@ class LinkedWorker:
         self._most_requests = config.max_requests and (
             config.max_requests + random.randint(0, config.max_requests_jitter)
         )
+        server.counts_requests = config.max_requests > 0
+        server.measured = config.metrics is not None
         self._link: Link
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -93,12 +93,12 @@ class Connection(Responder, asyncio.Protocol):
         if self._half_closed is not None:
             self._half_closed.stop()
             self._half_closed = None
-        del self.inbound  # it refers back to us: without the cycle, both are freed at once
         if self.exchange is not None:
             self.exchange.leave()
             if not self.exchange.begun:
                 self.service.abandon(self.exchange)
             self._leave_exchange(mark)
+        del self.inbound  # it refers back to us: without the cycle, both are freed at once
         self.write_paused = False
         self.outbound.wake()
         self.service.connection_ended(self)

@@ -49,7 +49,6 @@ class Inbound:
         "_paused_at",
         "_reading_on",
         "_service",
-        "_size",
         "_transport",
         "_waiting",
         "body",
@@ -57,6 +56,7 @@ class Inbound:
         "held",
         "paused",
         "proceeding",
+        "size",
     )
 
     def __init__(self, connection: Connection, service: Service, transport: asyncio.Transport) -> None:
@@ -73,7 +73,7 @@ class Inbound:
         self.body: BodyReader | None = None  # while the request's body has not been read to its end
         self.continue_due = False  # the client waits for 100 Continue before it sends the body
         self._waiting = 0  # content that the application has not taken yet
-        self._size = 0  # content of the body so far
+        self.size = 0  # content of the body so far
         self._clock = 0.0  # when the body began, not counting the time in which it was not read
 
     def feed(self, data: bytes) -> None:
@@ -168,7 +168,7 @@ class Inbound:
             reader = LengthReader(fields.content_length)
         self.restart_clock()
         content, rest = reader.read(data)
-        self._size = self._waiting = len(content)
+        self.size = self._waiting = len(content)
         if not reader.complete:
             self.body = reader
             self.continue_due = fields.expect_continue and not data
@@ -179,7 +179,7 @@ class Inbound:
     def _read_body(self, reader: BodyReader) -> None:
         """Pass the application a piece of the body; what lies behind the body stays held."""
         content, self.held = reader.read(self.held)
-        self._size += len(content)
+        self.size += len(content)
         self.continue_due = False
         if reader.complete:
             self.body = None
@@ -187,7 +187,7 @@ class Inbound:
         if exchange is None:  # answered already: nobody wants the rest
             if reader.complete:
                 self._connection.turn()
-            elif self._size > MAX_DISCARD:
+            elif self.size > MAX_DISCARD:
                 self._connection.close()
             return
         if content or reader.complete:
@@ -226,7 +226,7 @@ class Inbound:
 
     def restart_clock(self) -> None:
         """Count size and time of the body from here."""
-        self._size = 0
+        self.size = 0
         self._clock = self._service.deadlines.now
 
     def body_deadline(self) -> float:
@@ -235,7 +235,7 @@ class Inbound:
         deadline = service.deadlines.now + service.request_wait
         rate = service.config.min_body_rate
         if rate:
-            deadline = min(deadline, self._clock + max(RATE_GRACE, self._size / rate) + TICK)
+            deadline = min(deadline, self._clock + max(RATE_GRACE, self.size / rate) + TICK)
         return deadline
 
     def pause(self) -> None:

@@ -335,7 +335,11 @@ class Responder(ABC):
     def _tell(self, head: ResponseHead | None, size: int, mark: str) -> None:
         """Tell the access log and the metrics what has become of the request."""
         seconds = time.monotonic() - self._started_at
-        outcome = Outcome(self.endpoints, self._method, self._target, self._fields, head, size, seconds, mark)
+        fields = self._fields
+        received = self.inbound.size if fields.has_body else 0
+        outcome = Outcome(
+            self.endpoints, self._method, self._target, fields, head, size, received, seconds, mark
+        )
         for observe in self.service.observers:
             observe(outcome)
 
@@ -345,6 +349,8 @@ class Responder(ABC):
         head = self.service.renderer.check(status.value, headers)
         if self.exchange is not None:
             self.exchange.leave()
+        else:
+            self.service.refused[status.value] += 1
         self.respond(head, f"{text}\n".encode(), False)
 
     def _cut(self) -> None:

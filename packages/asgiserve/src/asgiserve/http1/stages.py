@@ -54,6 +54,7 @@ def arm(connection: Connection) -> None:
 
 
 def _head(connection: Connection) -> None:
+    connection.service.timeouts["request_head"] += 1
     if connection.inbound.held:
         connection.refuse(RequestRefused(HTTPStatus.REQUEST_TIMEOUT, "the request head took too long"))
     else:
@@ -61,6 +62,7 @@ def _head(connection: Connection) -> None:
 
 
 def _body(connection: Connection) -> None:
+    connection.service.timeouts["request_body"] += 1
     if connection.exchange is None:
         connection.close()
     else:
@@ -71,6 +73,7 @@ def _response(connection: Connection) -> None:
     exchange = connection.exchange
     if exchange is not None and exchange.task is not None:
         timeout = connection.service.config.response_timeout
+        connection.service.timeouts["response"] += 1
         logger.error("%s: no response after %g s (response_timeout): cancelled", exchange, timeout)
         connection.answer(HTTPStatus.SERVICE_UNAVAILABLE, "the application took too long to respond")
         exchange.task.cancel()
@@ -88,6 +91,7 @@ def _write(connection: Connection) -> None:
         connection.wait_for(connection.stage, TICK)
         return
     timeout = connection.service.config.write_timeout
+    connection.service.timeouts["write"] += 1
     logger.info("%s: the client did not read for %g s (write_timeout)", connection.endpoints, timeout)
     connection.abort()
 
@@ -109,6 +113,8 @@ def _linger(connection: Connection) -> None:
 
 
 def _idle(connection: Connection) -> None:
+    if not connection.service.draining:  # which shortens its time
+        connection.service.timeouts["keep_alive"] += 1
     connection.close()
 
 
