@@ -3,28 +3,23 @@
 A table stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``; a test fails if one is out of date.
 """
 
-import dataclasses
 import re
-import typing
 from pathlib import Path
 
-from asgiserve.config import Config
-from asgiserve.settings import about, choices, plain_type
+from asgiserve.config import SETTINGS
+from asgiserve.config_file import toml
+from asgiserve.settings import Setting
 
 REFERENCE = Path(__file__).with_name("asgiserve.md")
 
 
 def settings_table() -> str:
-    """Every setting: name, type, default, unit and meaning, under the headings of the help page."""
-    hints = typing.get_type_hints(Config)
+    """Every setting: name, flags, type, default and meaning, under the headings of the help page."""
     lines: list[str] = []
     group = ""
-    for field in dataclasses.fields(Config):
-        said = about(field)
-        if field.name == "app":
-            continue
-        if said.group != group:
-            group = said.group
+    for setting in SETTINGS.values():
+        if setting.about.group != group:
+            group = setting.about.group
             lines += [
                 "",
                 f"### {group}",
@@ -32,15 +27,29 @@ def settings_table() -> str:
                 "| setting | flag | type | default | meaning |",
                 "|---|---|---|---|---|",
             ]
-        hint = hints[field.name]
-        flags = [said.flag or "--" + field.name.replace("_", "-"), *said.aliases]
-        kind = " or ".join(f"`{choice}`" for choice in choices(hint)) or plain_type(hint).__name__
-        default = f"`{field.default!r}`" + (f" {said.unit}" if said.unit else "")
-        shown = ", ".join(f"`{flag}`" for flag in flags)
-        lines.append(
-            f"| `{field.name}` | {shown} | {kind} | {default} | {said.help.replace('|', chr(92) + '|')} |"
-        )
+        cells = [f"`{setting.name}`", flags(setting), kind(setting), default(setting), setting.about.help]
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines).strip()
+
+
+def flags(setting: Setting) -> str:
+    """What the setting is called on the command line."""
+    return ", ".join(f"`{flag}`" for flag in setting.flags) or f"`{setting.metavar}`"
+
+
+def kind(setting: Setting) -> str:
+    """Its type, in one or a few words, or the values it may have."""
+    if setting.choices:
+        return " or ".join(f"`{choice}`" for choice in setting.choices)
+    one = "several texts" if setting.kind is tuple else setting.kind.__name__
+    return " or ".join((one, *(f"`{word}`" for word in setting.words)))
+
+
+def default(setting: Setting) -> str:
+    """Its default as the configuration file has it, with its unit; or what an empty one means."""
+    if setting.default in (None, "", ()):
+        return setting.about.unset or "none"
+    return f"`{toml(setting.default)}` {setting.about.unit}".rstrip()
 
 
 def render(text: str) -> str:

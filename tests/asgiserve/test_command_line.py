@@ -15,6 +15,7 @@ import pytest
 
 import asgiserve
 from asgiserve import Config
+from asgiserve.config import SETTINGS
 from tests.asgiserve.program import STARTING, Program, run_to_end
 from tests.asgiserve.raw import GET, Client, eventually, get
 
@@ -48,17 +49,24 @@ def test_help_fits_a_terminal_and_names_every_setting(flag: str) -> None:
     assert max(map(len, ended.stdout.splitlines())) <= 80
     for field in dataclasses.fields(Config):
         if field.name not in ("app", "headers", "trusted_proxies"):
-            assert "--" + field.name.replace("_", "-") in ended.stdout, field.name
-    for unit in ("bytes", "Exit codes", "MODULE:ATTRIBUTE", "ASGISERVE_"):
-        assert unit in ended.stdout
+            assert re.search(rf"  --(\[no-\])?{field.name.replace('_', '-')}\b", ended.stdout), field.name
+    for said in ("Exit codes:", "MODULE:ATTRIBUTE", "asgiserve.toml", "ASGISERVE_"):
+        assert said in ended.stdout
 
 
-def test_help_tells_units() -> None:
+def test_help_tells_units_and_defaults() -> None:
     lines = " ".join(run_to_end("--help", COLUMNS="80").stdout.split())
     for name in ("request", "response", "keep-alive", "write", "shutdown"):
-        about = re.search(rf"--{name}-timeout[ ,](?!is).*?\[default: \d", lines)
-        assert about is not None, name
-        assert "[s]" in about[0], name
+        assert re.search(rf" --{name}-timeout(, --\S+)? SECONDS [^\[]+ \[\d+\] ", lines), name
+    for name in ("request-line", "header-size", "headers-size", "body-size"):
+        assert re.search(rf" --max-{name} BYTES [^\[]+ \[[\d_]+\] ", lines), name
+
+
+def test_help_has_the_groups_of_the_settings() -> None:
+    page = run_to_end("--help", COLUMNS="80").stdout
+    found = re.findall(r"^(\S.*):$", page, re.MULTILINE)
+    groups = list(dict.fromkeys(setting.about.group for setting in SETTINGS.values()))
+    assert found == ["Configuration", *groups, "Exit codes"]
 
 
 #: The flags of a start script for uvicorn, which keep their names and meaning.
