@@ -23,6 +23,9 @@ from tests.asgiserve.program import Program, run_to_end
 
 APP = "tests.asgiserve.applications:program"
 
+#: What `--help` prints.
+HELP_PAGE = main.get_help(main.make_context("asgiserve", ["-h"], resilient_parsing=True))
+
 #: The command without the name of an application, which `Program` puts first.
 NAMELESS = (sys.executable, "-c", "import sys; del sys.argv[1]; from asgiserve.__main__ import main; main()")
 
@@ -102,9 +105,8 @@ def test_one_definition_gives_a_row_of_the_reference_and_of_the_help_page(name: 
     assert row, "run `make docs`"
     for flag in SETTINGS[name].flags:
         assert f"`{flag}`" in row[1]
-    page = main.get_help(main.make_context("asgiserve", ["-h"], resilient_parsing=True))
     for flag in SETTINGS[name].flags:
-        assert re.search(rf"(--\[no-\]|--){flag[2:]}\b", page), flag
+        assert re.search(rf"  (.+, )?(--\[no-\]|--){flag[2:]}\b", HELP_PAGE), flag
 
 
 def test_names_are_of_one_setting_each() -> None:
@@ -121,15 +123,15 @@ def test_flag_wins_over_variable_over_file_over_default(tmp_path: Path) -> None:
         tmp_path,
         "main:app",
         "--port=1",
-        file='app = "other:app"\nport = 3\nbacklog = 3\nfd = 3\n',
+        file='app = "other:app"\nport = 3\nbacklog = 3\nmax_headers = 3\n',
         ASGISERVE_PORT="2",
         ASGISERVE_BACKLOG="2",
     )
     assert found["app"] == ("main:app", "argument")
     assert found["port"] == (1, "flag --port")
     assert found["backlog"] == (2, "variable ASGISERVE_BACKLOG")
-    assert found["fd"] == (3, "asgiserve.toml")
-    assert found["max_headers"] == (100, "default")
+    assert found["max_headers"] == (3, "asgiserve.toml")
+    assert found["max_request_line"] == (8192, "default")
     assert found["uds"] == ("none", "default")
     assert list(found) == list(SETTINGS)
 
@@ -137,6 +139,13 @@ def test_flag_wins_over_variable_over_file_over_default(tmp_path: Path) -> None:
 def test_repeated_flag_replaces_what_the_file_has(tmp_path: Path) -> None:
     found = check(tmp_path, "m:a", "--header=a:1", "--header=b:2", file='headers = ["c:3"]')
     assert found["headers"] == (["a:1", "b:2"], "flag --header")
+
+
+@pytest.mark.parametrize("lower", ['bind = ["[::]:1"]', 'uds = "/s"', "fd = 3"])
+def test_flag_that_says_where_to_listen_wins_over_all_that_the_file_says(tmp_path: Path, lower: str) -> None:
+    found = check(tmp_path, "m:a", "--port=1", file=f'host = "::1"\n{lower}')
+    assert (found["port"][0], found["host"][0]) == (1, "::1")
+    assert found[lower.partition(" ")[0]][1] == "default"
 
 
 def test_switch_can_be_turned_off_again(tmp_path: Path) -> None:
@@ -281,13 +290,14 @@ def test_wrong_value_is_named_as_it_was_written(
 
 
 def test_no_application(tmp_path: Path) -> None:
-    assert refused(tmp_path) == "which application? Name it, as in: asgiserve main:app"
+    assert refused(tmp_path) == "which application? Name it, as in: asgiserve main:app; --help says more"
 
 
 def test_unknown_variable_is_a_warning(tmp_path: Path) -> None:
-    ended = run_to_end("m:a", "--check-config", directory=tmp_path, ASGISERVE_PROT="1", ASGISERVE_PORT="2")
+    ended = run_to_end("m:a", "--check-config", directory=tmp_path, ASGISERVE_PROT="1", ASGISERVE_FOO_BAR="2")
     assert ended.returncode == 0
     assert ended.stderr == (
+        "asgiserve: warning: there is no setting for the variable ASGISERVE_FOO_BAR\n"
         "asgiserve: warning: there is no setting for the variable ASGISERVE_PROT; "
         "did you mean ASGISERVE_PORT?\n"
     )

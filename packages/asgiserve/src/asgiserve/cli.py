@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,13 +120,17 @@ def _serve(config_path: str, check_config: bool, **flags: Any) -> None:
 
 def _run(config_path: str, check_config: bool, flags: dict[str, Any]) -> int:
     for warning in sources.unknown_variables(os.environ):
-        print(f"asgiserve: warning: {warning}", file=sys.stderr)
+        click.echo(f"asgiserve: warning: {warning}", err=True)
     path, table = config_file.read(config_path)
-    given = sources.from_file(path, table) | sources.from_variables(os.environ) | sources.from_flags(flags)
+    given = sources.merged(
+        sources.from_file(path, table), sources.from_variables(os.environ), sources.from_flags(flags)
+    )
     config = sources.config_from(given)
     if not check_config:
         return run_config(config)
-    click.echo(f"# asgiserve {__version__}; configuration file: {Path(path).resolve() if path else 'none'}\n")
+    click.echo(
+        f"# asgiserve {__version__}; configuration file: {Path(path).absolute() if path else 'none'}\n"
+    )
     click.echo(config_file.write(config, {name: one.origin for name, one in given.items()}))
     return 0
 

@@ -14,6 +14,10 @@ from .settings import PREFIX, Setting
 #: The variable that names the configuration file, which is no setting itself.
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
 
+#: Whoever says where to listen, by any of these, means it instead of what others say by the first three.
+_ELSEWHERE: Final = ("bind", "uds", "fd")
+_WHERE: Final = (*_ELSEWHERE, "host", "port")
+
 _BY_KEY: Final = {key: setting for setting in SETTINGS.values() for key in setting.keys}
 _BY_VARIABLE: Final = {name: setting for setting in SETTINGS.values() for name in setting.variables}
 
@@ -83,16 +87,26 @@ def from_file(path: str, table: Mapping[str, Any]) -> GivenSettings:
 def unknown_variables(environment: Iterable[str]) -> list[str]:
     """A sentence about each variable that looks like a setting's and is not."""
     return [
-        f"there is no setting for the variable {name}{_nearest(name, _BY_VARIABLE, '')}"
+        f"there is no setting for the variable {name}{_nearest(name, PREFIX)}"
         for name in sorted(environment)
         if name.startswith(PREFIX) and name not in _BY_VARIABLE and name != CONFIG_VARIABLE
     ]
 
 
+def merged(*places: GivenSettings) -> GivenSettings:
+    """What counts of the settings that several places give, of which the last one wins."""
+    result: GivenSettings = {}
+    for given in places:
+        if not given.keys().isdisjoint(_WHERE):
+            result = {name: one for name, one in result.items() if name not in _ELSEWHERE}
+        result |= given
+    return result
+
+
 def config_from(given: GivenSettings) -> Config:
     """The settings; raises ConfigError in the words of where the wrong one was given."""
     if "app" not in given:
-        raise ConfigError("which application? Name it, as in: asgiserve main:app")
+        raise ConfigError("which application? Name it, as in: asgiserve main:app; --help says more")
     try:
         return Config(**{name: one.value for name, one in given.items()})
     except ConfigError as error:
@@ -111,9 +125,12 @@ def _instead_of(key: str, value: Any) -> str:
     """What to write instead of a key that is none."""
     if isinstance(value, dict):
         return "; settings stand side by side, without tables"
-    return _nearest(key.replace("-", "_"), _BY_KEY, "'")
+    return _nearest(key)
 
 
-def _nearest(name: str, names: Iterable[str], quote: str) -> str:
-    found = difflib.get_close_matches(name, names, 1)
-    return f"; did you mean {quote}{found[0]}{quote}?" if found else ""
+def _nearest(name: str, prefix: str = "") -> str:
+    """What was probably meant by the name of a key, or of a variable, that there is not."""
+    found = difflib.get_close_matches(name.removeprefix(prefix).replace("-", "_").lower(), _BY_KEY, 1)
+    if not found:
+        return ""
+    return f"; did you mean {prefix + found[0].upper() if prefix else repr(found[0])}?"
