@@ -1,4 +1,4 @@
-"""``shutdown_delay``: who is told to stop serves on, until load balancers have noticed; nobody waits in vain."""
+"""``shutdown_delay``: to serve on until load balancers have noticed. And nobody waits in vain."""
 
 from __future__ import annotations
 
