@@ -149,13 +149,13 @@ class Config:
     proxy_headers: Literal["off", "x-forwarded", "forwarded"] = setting(
         "off",
         PROXIES,
-        "Believe trusted proxies what they say of the client: in X-Forwarded-For, -Proto, -Host, -Port and "
-        "-Prefix, or in Forwarded (RFC 7239).",
+        "Which headers of trusted proxies to believe: X-Forwarded-For, -Proto, -Host, -Port and -Prefix, or "
+        "Forwarded (RFC 7239).",
     )
     trusted_proxies: tuple[str, ...] = setting(
         ("127.0.0.0/8", "::1", "unix"),
         PROXIES,
-        "Addresses or networks of proxies, `unix` for UNIX sockets, `*` for everybody; may be repeated.",
+        "Address or network of a proxy, `unix` for UNIX sockets, `*` for everybody; may be repeated.",
         flag="--trusted-proxy",
         aliases=("--forwarded-allow-ips",),
         metavar="ADDRESS",
@@ -277,7 +277,7 @@ class Config:
         8192, LIMITS, "Largest header field; above it 431.", unit="bytes", minimum=0
     )
     max_headers_size: int = setting(
-        65536, LIMITS, "All header fields together; above it 431.", unit="bytes", minimum=0
+        65536, LIMITS, "Size of all header fields; above it 431.", unit="bytes", minimum=0
     )
     max_headers: int = setting(100, LIMITS, "Number of header fields; above it 431.", minimum=0)
     max_body_size: int = setting(
