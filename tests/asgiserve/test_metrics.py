@@ -13,6 +13,8 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import asgiserve
+from asgiserve.http1.stages import Stage
+from asgiserve.metrics import STATES
 from tests.asgiserve import metered
 from tests.asgiserve.applications import hello
 from tests.asgiserve.metered import LARGE
@@ -221,6 +223,10 @@ def test_connections_are_counted_by_what_they_are_at(serve_twice: Serve) -> None
         endpoint.settles_at({("response_body_bytes_total",): LARGE + 20, ("request_body_bytes_total",): 4})
 
 
+def test_every_stage_of_a_connection_has_a_state() -> None:
+    assert set(STATES) == set(Stage)
+
+
 # The probes
 
 
@@ -244,6 +250,17 @@ def test_not_ready_from_the_first_moment_of_draining(processes: tuple[str, ...])
         assert server.exit_code() == 0
         with pytest.raises(ConnectionRefusedError):
             endpoint.connect()
+
+
+def test_not_ready_while_load_balancers_have_time_to_notice() -> None:
+    with Program(APP, *QUIET, "--shutdown-delay", "60") as server:
+        endpoint = Endpoint.of(server)
+        server.signal(signal.SIGTERM)
+        server.wait_for("(shutdown_delay)")
+        assert endpoint.probe("/readyz") == (503, "draining")
+        assert server.ask("/200").status == 200
+        server.signal(signal.SIGTERM)
+        assert server.exit_code() == 0
 
 
 def test_endpoint_outlives_the_shutdown_of_the_application() -> None:
