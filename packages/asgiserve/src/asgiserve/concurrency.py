@@ -29,7 +29,8 @@ _TEXT: Final = b"too many requests are in progress\n"
 
 def limited(app: ASGIApplication, limit: int) -> ASGIApplication:
     """The application, called at most `limit` times at once; 0 stands for no limit."""
-    return ConcurrencyLimit(app, limit) if limit else app
+    # A method: calling an object instead would cost twice the 0.15 µs that the limit does.
+    return ConcurrencyLimit(app, limit).call if limit else app
 
 
 class ConcurrencyLimit:
@@ -46,7 +47,7 @@ class ConcurrencyLimit:
         self._turned_away = 0  # since the last line of the log about it
         self._quiet_until = 0.0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application if there is room for one more request, else turn it away."""
         if self._running >= self._limit:
             self._tell()
