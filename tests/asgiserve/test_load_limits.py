@@ -21,7 +21,18 @@ import pytest
 import trustme
 
 from asgiserve.concurrency import limited
-from tests.asgiserve.applications import Receive, Scope, Send, answer, hello, on_http, piece, read_body, start
+from tests.asgiserve.applications import (
+    Message,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    hello,
+    on_http,
+    piece,
+    read_body,
+    start,
+)
 from tests.asgiserve.program import Program
 from tests.asgiserve.raw import (
     GET,
@@ -500,3 +511,34 @@ def test_refusals_are_in_the_access_log_and_counted_in_the_other_one(serve_twice
 
 def test_no_limit_is_no_code() -> None:
     assert limited(hello, 0) is hello
+
+
+@pytest.mark.parametrize(
+    ("extensions", "expected"),
+    [
+        ({}, [("websocket.close", None)]),
+        (
+            {"websocket.http.response": {}},
+            [("websocket.http.response.start", 503), ("websocket.http.response.body", None)],
+        ),
+    ],
+    ids=["close", "response"],
+)
+async def test_websocket_above_the_limit_is_refused(
+    extensions: dict[str, Any], expected: list[tuple[str, int | None]]
+) -> None:
+    sent: list[tuple[str, int | None]] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append((message["type"], message.get("status")))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        await crowded({"type": "websocket", "extensions": extensions}, receive, send)
+
+    crowded = limited(app, 1)
+    await crowded({"type": "websocket"}, receive, send)
+    assert sent == [("websocket.accept", None), *expected]
