@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from .http1.request import is_authority
-from .trusted_proxies import Address, TrustedProxies, plain
+from .trusted_proxies import TrustedProxies, pack, text_of
 from .types import HeaderList
 
 FieldTuple = tuple[tuple[bytes, bytes], ...]
@@ -38,8 +37,8 @@ NOTHING: Final = Claims()
 class Node(NamedTuple):
     """Who has spoken to a proxy."""
 
-    address: Address | None  # None where the proxy keeps it to itself
-    port: int
+    address: bytes | None  # None where the proxy keeps it to itself
+    end: tuple[str, int] | None
     name: str
 
 
@@ -109,7 +108,7 @@ def read_x_forwarded(trusted: TrustedProxies, fields: FieldTuple) -> Claims:
     prefixes = _from_the_right(values.get(b"x-forwarded-prefix", ""))  # not every proxy takes something off
     return Claims(
         name=client.name if client else "",
-        client=_end(client) if client else None,
+        client=client.end if client else None,
         scheme=_scheme(of_hop(b"x-forwarded-proto")),
         host=_host(of_hop(b"x-forwarded-host")),
         port=int(port) if _PORT.fullmatch(port) and int(port) <= 65535 else 0,
@@ -145,7 +144,7 @@ def read_forwarded(trusted: TrustedProxies, fields: FieldTuple) -> Claims:
             break
         claims = Claims(
             name=node.name if node else claims.name,
-            client=_end(node) if node else claims.client,
+            client=node.end if node else claims.client,
             scheme=_scheme(parameters.get("proto", "")) or claims.scheme,
             host=_host(parameters.get("host", "")) or claims.host,
         )
@@ -187,11 +186,12 @@ def _parameters(element: str) -> dict[str, str]:
 # What the values mean
 
 _PORT: Final = re.compile("[0-9]{1,5}")
-_ADDRESS: Final = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?")
-_BARE_IPV6: Final = re.compile("[0-9A-Fa-f:.]+")
+_IPV6: Final = "[0-9A-Fa-f]*:[0-9A-Fa-f:.]*"
+_ADDRESS: Final = re.compile(rf"(?:([0-9.]+)|\[({_IPV6})\])(?::([0-9]{{1,5}}))?")
+_BARE_IPV6: Final = re.compile(_IPV6)
 #: node of RFC 7239 §6: an address, "unknown" or a name that means nothing to others; with a port, or a name.
 _NODE: Final = re.compile(
-    r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\]|((?i:unknown)|_[0-9A-Za-z._\-]+))"
+    rf"(?:([0-9.]+)|\[({_IPV6})\]|((?i:unknown)|_[0-9A-Za-z._\-]+))"
     r"(?::(?:([0-9]{1,5})|_[0-9A-Za-z._\-]+))?"
 )
 
@@ -215,20 +215,19 @@ def _read_node(text: str) -> Node | None:
     if match is None:
         return None
     ipv4, ipv6, name, port = match.groups()
-    return Node(None, 0, name) if name else _node(ipv4, ipv6, port)
+    return Node(None, None, name) if name else _node(ipv4, ipv6, port)
 
 
 def _node(ipv4: str | None, ipv6: str | None, port: str | None) -> Node | None:
     try:
-        address = plain(IPv4Address(ipv4) if ipv4 is not None else IPv6Address(ipv6 or ""))
+        address = pack(ipv4 or ipv6 or "")
     except ValueError:
         return None
-    number = int(port or 0)
-    return Node(address, number, f"{address}:{number}" if port else str(address)) if number <= 65535 else None
-
-
-def _end(node: Node) -> tuple[str, int] | None:
-    return (str(node.address), node.port) if node.address is not None else None
+    host = text_of(address)
+    if port is None:
+        return Node(address, (host, 0), host)
+    number = int(port)
+    return Node(address, (host, number), f"{host}:{number}") if number <= 65535 else None
 
 
 def _scheme(text: str) -> str:

@@ -10,10 +10,9 @@ import logging
 import re
 import socket
 import struct
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
-from .trusted_proxies import TrustedProxies, plain
+from .trusted_proxies import TrustedProxies, pack, plain, text_of
 
 logger: Final = logging.getLogger("asgiserve.error")
 
@@ -82,15 +81,15 @@ def _parse_1(data: bytes) -> ProxyHeader | None:
         raise MalformedHeader("it is malformed")
     if line["source"] is None:
         return ProxyHeader(size, True, None)
-    version = IPv4Address if line["four"] else IPv6Address
+    ends = line["source"], line["destination"]
+    ports = int(line["source_port"]), int(line["destination_port"])
+    if max(ports) > 65535 or any((b":" in end) is bool(line["four"]) for end in ends):
+        raise MalformedHeader("it is malformed")
     try:
-        source, destination = (version(line[end].decode()) for end in ("source", "destination"))
+        source, destination = (text_of(pack(end.decode())) for end in ends)
     except ValueError:
         raise MalformedHeader("an address in it is malformed") from None
-    ports = int(line["source_port"]), int(line["destination_port"])
-    if max(ports) > 65535:
-        raise MalformedHeader("a port in it is malformed")
-    return ProxyHeader(size, True, Ends((str(plain(source)), ports[0]), (str(plain(destination)), ports[1])))
+    return ProxyHeader(size, True, Ends((source, ports[0]), (destination, ports[1])))
 
 
 def _parse_2(data: bytes) -> ProxyHeader | None:
@@ -115,11 +114,8 @@ def _parse_2(data: bytes) -> ProxyHeader | None:
     if not ports:
         path = destination.partition(b"\0")[0].decode(errors="replace")
         return ProxyHeader(size, True, Ends(None, (path, None) if path else None))
-    return ProxyHeader(size, True, Ends((_text(source), ports[0]), (_text(destination), ports[1])))
-
-
-def _text(packed: bytes) -> str:
-    return str(plain(ip_address(packed)))
+    source, destination = text_of(plain(source)), text_of(plain(destination))
+    return ProxyHeader(size, True, Ends((source, ports[0]), (destination, ports[1])))
 
 
 async def read_header(sock: socket.socket) -> ProxyHeader:
