@@ -19,7 +19,7 @@ from asgiserve.metrics import STATES
 from tests.asgiserve import metered
 from tests.asgiserve.applications import hello
 from tests.asgiserve.metered import LARGE
-from tests.asgiserve.program import Program, run_to_end
+from tests.asgiserve.program import STARTING, Program, run_to_end
 from tests.asgiserve.raw import Client, chunked, eventually, get, post, request
 from tests.asgiserve.scraping import ANNOUNCEMENT, Endpoint
 from tests.asgiserve.serving import Serve, Serving
@@ -27,6 +27,7 @@ from tests.asgiserve.serving import Serve, Serving
 APP = "tests.asgiserve.metered:app"
 FREE_PORT = "127.0.0.1:0"
 QUIET = ("--no-access-log", "--metrics", FREE_PORT)
+ONE_WORKER = ("--worker-lifetime", "1000")
 TWO_WORKERS = ("--workers", "2")
 PROCESSES = pytest.mark.parametrize("processes", [(), TWO_WORKERS], ids=["alone", "two workers"])
 
@@ -294,9 +295,10 @@ def test_alive_but_not_ready_before_the_application_has_started(processes: tuple
 
 def test_dead_without_a_worker() -> None:
     application = "tests.asgiserve.metered:short_lived"
-    with Program(application, *QUIET, *TWO_WORKERS, ready=ANNOUNCEMENT) as server:
+    with Program(application, *QUIET, *ONE_WORKER, ready=ANNOUNCEMENT) as server:
         endpoint = Endpoint.of(server)
-        assert eventually(lambda: endpoint.probe("/livez") == (503, "there is no worker"))
+        # After each death it takes longer until there is another one.
+        assert eventually(lambda: endpoint.probe("/livez") == (503, "there is no worker"), STARTING)
         assert endpoint.probe("/readyz")[0] == 503
 
 
