@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,43 @@ def connect(
         client.close()
         raise
     return client
+
+
+class SlowHandshake:
+    """A connection of TLS whose client has sent its first message, and for the moment no more."""
+
+    def __init__(self, address: Any, context: ssl.SSLContext) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._end = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self._end.do_handshake()
+        self.hello = self._outgoing.read()
+        self.client = Client(address)
+        self.client.send(self.hello)
+
+    def __enter__(self) -> SlowHandshake:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    def response_to(self, request: bytes) -> bytes:
+        """Finish the handshake, send a request, and return what comes until the server closes."""
+        response = b""
+        steps: list[Callable[[], Any]] = [self._end.do_handshake, lambda: self._end.write(request)]
+        while True:
+            try:
+                while steps:
+                    steps[0]()
+                    steps.pop(0)
+                    self.client.send(self._outgoing.read())
+                while more := self._end.read(65536):
+                    response += more
+                return response
+            except ssl.SSLWantReadError:
+                self._incoming.write(self.client.read())
+            except ssl.SSLZeroReturnError:
+                return response
 
 
 def shown(client: Client) -> str:

@@ -239,7 +239,7 @@ def test_SIGHUP_to_workers_brings_the_new_certificate(issuer: Issuer, tmp_path: 
         program.wait_for("serves", times=2)
         replace(file, Path(new).read_bytes())
         program.signal(signal.SIGHUP)
-        program.wait_for("serves", times=4)
+        program.wait_for("ended (exit code 0)", times=2)
         context = issuer.client()
         for _ in range(4):
             assert is_shown(address_of(program), context, new)

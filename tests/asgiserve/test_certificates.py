@@ -13,9 +13,17 @@ from asgiserve import Config, ConfigError
 from asgiserve.certificates import Certificates
 from asgiserve.listeners import Listener
 from tests.asgiserve.applications import Receive, Scope, Send, answer, hello
-from tests.asgiserve.issuing import Issuer, certificate_in, connect, refused, shown, tls_of_scope
+from tests.asgiserve.issuing import (
+    Issuer,
+    SlowHandshake,
+    certificate_in,
+    connect,
+    refused,
+    shown,
+    tls_of_scope,
+)
 from tests.asgiserve.program import run_to_end
-from tests.asgiserve.raw import GET, Client
+from tests.asgiserve.raw import GET, Client, eventually
 from tests.asgiserve.serving import Serve
 
 from cryptography.hazmat.primitives.serialization import (  # isort: skip  # trustme brings it
@@ -189,20 +197,51 @@ def test_client_of_http_2_alone_gets_no_protocol_and_http_1_1(serve: Serve, file
 
 
 def test_handshake_that_is_never_finished_is_cut(serve_twice: Serve, files: Files) -> None:
-    outgoing = ssl.MemoryBIO()
-    hand = files.issuer.client().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
-    with pytest.raises(ssl.SSLWantReadError):
-        hand.do_handshake()
-    hello_of_client = outgoing.read()
     with (
         serve_twice(hello, ssl_certfile=files.default, ssl_handshake_timeout=0.3) as server,
         server.connect() as half,
-        server.connect() as unanswered,
+        SlowHandshake(server.address, files.issuer.client()) as whole,
     ):
-        half.send(hello_of_client[:100])
-        unanswered.send(hello_of_client)
+        half.send(whole.hello[:100])
         assert half.ended()
-        assert unanswered.ended()
+        assert whole.client.ended()
+
+
+def test_handshake_in_progress_is_finished_when_another_process_takes_over(
+    serve_twice: Serve, files: Files
+) -> None:
+    """Then there is time for one request; nothing that has reached the server is lost."""
+    with (
+        serve_twice(hello, ssl_certfile=files.default) as server,
+        SlowHandshake(server.address, files.issuer.client()) as slow,
+    ):
+        slow.client.socket.recv(1, socket.MSG_PEEK)  # the server has accepted, and answers
+        server._loop.call_soon_threadsafe(server.server.retire)
+        assert eventually(lambda: not accepts(server.address))
+        response = slow.response_to(GET)
+        assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\r\nconnection: close\r\n" in response.lower()
+        server.stopped()
+
+
+def test_handshake_in_progress_does_not_hold_up_the_end(serve_twice: Serve, files: Files) -> None:
+    with (
+        serve_twice(hello, ssl_certfile=files.default, shutdown_timeout=60) as server,
+        SlowHandshake(server.address, files.issuer.client()) as slow,
+    ):
+        slow.client.socket.recv(1, socket.MSG_PEEK)
+        server.stop()
+        server.stopped()
+        assert slow.client.ended()
+
+
+def accepts(address: Any) -> bool:
+    """Whether somebody listens."""
+    try:
+        Client(address).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def test_listeners_with_and_without_tls_side_by_side(serve: Serve, files: Files) -> None:

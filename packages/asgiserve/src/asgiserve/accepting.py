@@ -1,9 +1,9 @@
 """Accepting connections on the listeners, and what begins to talk on each of them.
 
 The event loop's own server takes all connections that there are in one turn. Where `limit_connections` is
-set, that is too many; and where `proxy_protocol` is, it would read too soon. Then connections are accepted
-here, one by one while there is room. The others stay in the kernel's queue, where another process that
-listens on the same socket can have them.
+set, that is too many; where `proxy_protocol` is, it would read too soon; and of those in a handshake of TLS
+it does not tell. Then connections are accepted here, one by one while there is room. The others stay in the
+kernel's queue, where another process that listens on the same socket can have them.
 """
 
 from __future__ import annotations
@@ -72,8 +72,11 @@ class Acceptor:
         if self._server is not None:
             self._server.close()
 
+    def drain(self, patience: float) -> None:
+        """Cut the connections that were accepted, but do not begin within `patience` seconds."""
+
     async def abandon(self) -> None:
-        """Cut the connections that were accepted but have not begun, such as those in a handshake of TLS."""
+        """Cut the connections that were accepted but have not begun."""
 
     def _protocol(self) -> asyncio.BaseProtocol:
         return self._connection(self._service)
@@ -87,13 +90,12 @@ class Room:
         self._limit = service.config.limit_connections or sys.maxsize
         self._acceptors: deque[CountingAcceptor] = deque()
         self._full = False
-        self.opening = 0  # accepted, but not yet among those of the service
         service.on_connection_ended = self.look
 
     @property
     def left(self) -> int:
         """How many more there may be."""
-        return self._limit - self.opening - len(self._service.connections)
+        return self._limit - self._service.opening - len(self._service.connections)
 
     def add(self, acceptor: CountingAcceptor) -> None:
         """Begin to tell an acceptor whether there is room."""
@@ -128,6 +130,7 @@ class CountingAcceptor(Acceptor):
     def __init__(self, service: Service, listener: Listener, tls: ssl.SSLContext | None, room: Room) -> None:
         super().__init__(service, listener, tls)
         self._room = room
+        self._name = str(listener)  # which a socket that is closed does not know any more
         self._opening: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
 
@@ -142,12 +145,19 @@ class CountingAcceptor(Acceptor):
         self._room.remove(self)
         self.listener.socket.close()
 
+    def drain(self, patience: float) -> None:
+        """Cut the connections that were accepted, but do not begin within `patience` seconds."""
+        self._service.loop.call_later(patience, self._cut)
+
     async def abandon(self) -> None:
         """Cut the connections that were accepted but have not begun."""
-        for task in self._opening:
-            task.cancel()
+        self._cut()
         if self._opening:
             await asyncio.wait(self._opening)
+
+    def _cut(self) -> None:
+        for task in self._opening:
+            task.cancel()
 
     def pause(self) -> None:
         """Leave further connections in the kernel's queue."""
@@ -169,12 +179,12 @@ class CountingAcceptor(Acceptor):
             except OSError as error:
                 if error.errno not in _OUT_OF_RESOURCES:
                     raise
-                logger.error("cannot accept on %s: %s", self.listener, error.strerror)
+                logger.error("cannot accept on %s: %s", self._name, error.strerror)
                 self.pause()
                 self._retry = self._service.loop.call_later(_RETRY, self.resume)
                 return
             sock.setblocking(False)
-            self._room.opening += 1
+            self._service.opening += 1
             task = self._service.loop.create_task(self._begin(sock), name="accept")
             self._opening.add(task)
             task.add_done_callback(self._opened)
@@ -189,20 +199,22 @@ class CountingAcceptor(Acceptor):
                 protocol = partial(ProxiedConnection, self._service, header)
             await self._service.loop.connect_accepted_socket(protocol, sock, **self._transport)
         except OSError as error:
-            logger.debug("a connection on %s has not begun: %r", self.listener, error)
+            logger.debug("a connection on %s has not begun: %r", self._name, error)
 
     def _opened(self, task: asyncio.Task[None]) -> None:
         """It is among the connections of the service now, or has failed, or even ended already."""
         self._opening.discard(task)
-        self._room.opening -= 1
+        self._service.opening -= 1
         self._room.look()
+        if self._service.on_change is not None:
+            self._service.on_change()
 
 
 def acceptors_on(
     listeners: Iterable[Listener], service: Service, tls: ssl.SSLContext | None
 ) -> list[Acceptor]:
     """An acceptor for each listener, not open yet."""
-    if not service.config.limit_connections and not service.config.proxy_protocol:
+    if not service.config.limit_connections and not service.config.proxy_protocol and tls is None:
         return [Acceptor(service, listener, tls) for listener in listeners]
     room = Room(service)
     return [CountingAcceptor(service, listener, tls, room) for listener in listeners]

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from ._version import __version__
-from .accepting import acceptors_on
+from .accepting import Acceptor, acceptors_on
 from .config import UNSUPERVISED, Config
 from .errors import ConfigError, StartupFailed
 from .lifespan import Lifespan
@@ -204,7 +204,7 @@ class Server:
             await self._take_leave(service)
             for acceptor in acceptors:
                 acceptor.close()
-            await self._drain(service)
+            await self._drain(service, acceptors)
         finally:
             for acceptor in acceptors:
                 acceptor.close()
@@ -226,14 +226,17 @@ class Server:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop_now.wait(), delay)
 
-    async def _drain(self, service: Service) -> None:
+    async def _drain(self, service: Service, acceptors: list[Acceptor]) -> None:
         """Let what is in progress end, as far as the window allows."""
         window = self.config.shutdown_timeout
         service.on_change = self._changed.set
         # After a delay, what is idle is new, and about to send its first request.
-        service.drain(RETIRED_IDLE if self._retiring or self.config.shutdown_delay else 0.0)
+        patience = RETIRED_IDLE if self._retiring or self.config.shutdown_delay else 0.0
+        service.drain(patience)
         for _ in range(2):
             await asyncio.sleep(0)  # connections that were accepted just before are there then
+        for acceptor in acceptors:
+            acceptor.drain(patience)
         if service.exchanges:
             logger.info(
                 "waiting for %s in progress, at most %g s; a second signal stops at once",

@@ -38,6 +38,7 @@ class Service:
         self.state = state  # what the lifespan left for each request; None where there is no lifespan
         self.loop = asyncio.get_running_loop()
         self.context = contextvars.copy_context()  # what each application call starts from
+        self.opening = 0  # connections that have not begun yet, such as those in a handshake of TLS
         self.connections: set[Connection] = set()
         self.exchanges: set[Exchange] = set()  # whose application has not returned yet
         self._abandoned: dict[Exchange, float] = {}  # whose client has left; and when they are cancelled
@@ -135,4 +136,4 @@ class Service:
     @property
     def busy(self) -> bool:
         """Whether anything is left to wait for before the loop may end."""
-        return bool(self.connections or self.exchanges)
+        return bool(self.opening or self.connections or self.exchanges)
