@@ -353,8 +353,6 @@ class Config:
             raise ConfigError("ssl_ca_certs: it needs ssl_certfile beside it")
         if self.ssl_cert_reqs and not self.ssl_ca_certs:
             raise ConfigError("ssl_cert_reqs: it needs ssl_ca_certs beside it, with what to verify them")
-        if self.reload and self.workers not in (1, "auto"):
-            raise ConfigError("reload: it is for development, with one worker")
         bindings(self)
         TrustedProxies(self.trusted_proxies)
         self.header_pairs()

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from typing import Final, Protocol
 
 logger: Final = logging.getLogger("asgiserve.error")
@@ -21,9 +22,9 @@ logger: Final = logging.getLogger("asgiserve.error")
 #: Seconds between two sweeps. A deadline is met at most two of them late, and never early.
 TICK: Final = 0.25
 
-#: Deadlines that are met in one turn of the event loop: to end a connection takes up to 0.1 ms, and many may
-#: have begun at the same time.
-AT_ONCE: Final = 20
+#: Deadlines that are met in one turn of the event loop: to end a connection takes up to 0.1 ms, for which a
+#: request that comes meanwhile has to wait; and thousands may have begun at the same time.
+AT_ONCE: Final = 2
 
 NEVER: Final = float("inf")
 
@@ -74,13 +75,15 @@ class Deadlines:
         now = self.now
         self.start()  # first, so that nothing that goes wrong below can end the sweeps
         self._on_tick()
-        self._expire([waiting for waiting in self._watched if waiting.deadline <= now])
+        self._expire(iter([waiting for waiting in self._watched if waiting.deadline <= now]))
 
-    def _expire(self, expired: list[Waiting]) -> None:
-        for waiting in expired[:AT_ONCE]:
+    def _expire(self, expired: Iterator[Waiting]) -> None:
+        ended = 0
+        for waiting in islice(expired, AT_ONCE):
+            ended += 1
             try:
                 waiting.expire()
             except Exception:
                 logger.exception("a deadline could not be kept")
-        if len(expired) > AT_ONCE:
-            self._loop.call_soon(self._expire, expired[AT_ONCE:])
+        if ended == AT_ONCE:
+            self._loop.call_soon(self._expire, expired)

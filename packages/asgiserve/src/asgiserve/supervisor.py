@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from . import systemd
 from ._version import __version__
@@ -90,7 +90,7 @@ class Supervisor:
 
     async def _supervise(self) -> int:
         changes = code_changes(self._config) if self._config.reload else None
-        count = worker_count(self._config.workers)
+        count = worker_count(self._config)
         logger.info("asgiserve %s starts %s (Ctrl-C stops)", __version__, _in_words(count))
         self._handle_signals()
         for _ in range(count):
@@ -222,7 +222,7 @@ class Supervisor:
             worker.kill_at = NEVER
         elif worker.outdated or worker in self._leaving:
             return
-        elif reason := self._stuck(worker, now):
+        elif reason := worker.why_stuck(self._config, now):
             logger.error("%s %s; its stacks:", worker, reason)
             worker.dump_stacks()
             worker.outdated = reason
@@ -230,28 +230,7 @@ class Supervisor:
             if not worker.ready_at:
                 worker.kill_at = now + TICK
         else:
-            worker.outdated = self._worn_out(worker, now)
-
-    def _stuck(self, worker: WatchedWorker, now: float) -> Reason | None:
-        """Why a worker is thought to do nothing any more; None if it is not."""
-        config = self._config
-        if not worker.ready_at and 0 < config.startup_timeout < now - worker.started_at:
-            text = f"has not started within {config.startup_timeout:g} s (startup_timeout)"
-            return Reason("not_started", text)
-        if worker.ready_at and 0 < config.worker_timeout < now - worker.seen_at:
-            text = f"has not turned its event loop for {config.worker_timeout:g} s (worker_timeout)"
-            return Reason("worker_timeout", text)
-        return None
-
-    def _worn_out(self, worker: WatchedWorker, now: float) -> Reason | None:
-        """Why it is time for another worker; None if it is not."""
-        config = self._config
-        if worker.ready_at and 0 < config.worker_lifetime < now - worker.ready_at:
-            text = f"has served for {config.worker_lifetime:g} s (worker_lifetime)"
-            return Reason("worker_lifetime", text)
-        if 0 < config.max_worker_memory < (memory := worker.memory()):
-            return Reason("max_worker_memory", f"occupies {memory} bytes of memory (max_worker_memory)")
-        return None
+            worker.outdated = worker.why_due(self._config, now)
 
     def _fill(self, slot: Slot, now: float) -> None:
         """Start a worker for a place, or let it take over."""
@@ -334,9 +313,11 @@ class Supervisor:
             self._stop_workers()
 
 
-def worker_count(workers: int | Literal["auto"]) -> int:
-    """How many workers are asked for."""
-    return available_processors() if workers == "auto" else workers
+def worker_count(config: Config) -> int:
+    """How many workers are asked for: one while an application is developed."""
+    if config.reload:
+        return 1
+    return available_processors() if config.workers == "auto" else config.workers
 
 
 def _in_words(count: int) -> str:

@@ -88,6 +88,25 @@ class WatchedWorker:
             self.outdated = self.outdated or Reason("max_requests", message["reason"])
         self._on_change()
 
+    def why_stuck(self, config: Config, now: float) -> Reason | None:
+        """Why it is thought to do nothing any more; None if it is not."""
+        if not self.ready_at and 0 < config.startup_timeout < now - self.started_at:
+            text = f"has not started within {config.startup_timeout:g} s (startup_timeout)"
+            return Reason("not_started", text)
+        if self.ready_at and 0 < config.worker_timeout < now - self.seen_at:
+            text = f"has not turned its event loop for {config.worker_timeout:g} s (worker_timeout)"
+            return Reason("worker_timeout", text)
+        return None
+
+    def why_due(self, config: Config, now: float) -> Reason | None:
+        """Why it is time for another one; None if it is not."""
+        if self.ready_at and 0 < config.worker_lifetime < now - self.ready_at:
+            text = f"has served for {config.worker_lifetime:g} s (worker_lifetime)"
+            return Reason("worker_lifetime", text)
+        if 0 < config.max_worker_memory < (memory := self.memory()):
+            return Reason("max_worker_memory", f"occupies {memory} bytes of memory (max_worker_memory)")
+        return None
+
     def retire(self) -> None:
         """Tell it to drain, now that another worker has taken its place."""
         if self._link is not None:
