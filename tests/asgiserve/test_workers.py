@@ -107,7 +107,7 @@ def test_sighup_with_broken_code_leaves_the_workers_as_they_are(tmp_path: Path) 
         assert pids(server, 2) == before
         file.write_text("from tests.asgiserve.applications import program as app\n")
         server.signal(signal.SIGHUP)
-        server.wait_for(" drains", times=2)
+        server.wait_for("ended (exit code 0)", times=2)
         assert not pids(server, 2) & before
         server.signal(signal.SIGTERM)
         assert server.exit_code() == 0
