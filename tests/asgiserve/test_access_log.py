@@ -263,6 +263,26 @@ def test_clients_on_unix_sockets_have_no_address(tmp_path: Path, form: str, serv
         assert line.startswith("unix ")
 
 
+@pytest.mark.parametrize(
+    ("said", "form", "expected"),
+    [
+        ('"[2001:db8::7]:4711"', "%(h)s", "2001:db8::7"),
+        ("203.0.113.7", "default", "203.0.113.7"),
+        ("_hidden", "%(h)s", "_hidden"),
+        ("_hidden", "default", "_hidden"),
+        ("_hidden", "json", "null"),
+    ],
+)
+def test_clients_behind_proxies(serve_twice: Serve, said: str, form: str, expected: str) -> None:
+    with serve_twice(hello, access_log_format=form, proxy_headers="forwarded") as server:
+        server.ask(get("/", f"Forwarded: for={said}"))
+        line = server.records.wait("asgiserve.access").removeprefix("INFO asgiserve.access: ")
+    if form == "json":
+        assert f'"client": {expected}, ' in line
+    else:
+        assert line.split(" ")[0] == expected
+
+
 # The mark
 
 
@@ -381,5 +401,5 @@ def test_wrong_format_is_refused_by_name(form: str, named: str) -> None:
 def test_wrong_format_is_exit_code_2() -> None:
     ended = run_to_end("tests.asgiserve.applications:program", "--access-log-format", "%(z)s")
     assert ended.returncode == 2
-    assert "access_log_format: there is no atom %(z)s" in ended.stderr
+    assert "asgiserve: --access-log-format: there is no atom %(z)s" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -133,7 +133,7 @@ _NAMED_ATOMS: Final[dict[str, Callable[[str], Atom]]] = {
 
 def _host(outcome: Outcome) -> str:
     client = outcome.endpoints.client
-    return client[0] if client is not None else "unix"
+    return client[0] if client is not None else str(outcome.endpoints)
 
 
 def _user(outcome: Outcome) -> str:
