@@ -9,6 +9,7 @@ kernel's queue, where another process that listens on the same socket can have t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import inspect
 import logging
@@ -71,6 +72,26 @@ class Acceptor:
         """Accept no more; the socket is closed in this process."""
         if self._server is not None:
             self._server.close()
+
+    async def finish(self) -> None:
+        """Accept all who are in the kernel's queue, and close before more can come: it would reset them."""
+        loop, sock = self._service.loop, self.listener.socket
+        # asyncio's server accepts in one turn of the loop and begins in the next, but not if it was closed.
+        loop.remove_reader(sock.fileno())
+        await asyncio.sleep(0)
+        with contextlib.suppress(OSError):  # there are no more
+            for _ in range(self._service.config.backlog):
+                accepted, _ = sock.accept()
+                accepted.setblocking(False)
+                self._service.opening += 1
+                task = loop.create_task(loop.connect_accepted_socket(self._protocol, accepted), name="accept")
+                task.add_done_callback(self._opened)
+        self.close()
+
+    def _opened(self, task: asyncio.Task[Any]) -> None:
+        self._service.opening -= 1
+        if self._service.on_change is not None:
+            self._service.on_change()
 
     def drain(self, patience: float) -> None:
         """Cut the connections that were accepted, but do not begin within `patience` seconds."""
@@ -145,6 +166,12 @@ class CountingAcceptor(Acceptor):
         self._room.remove(self)
         self.listener.socket.close()
 
+    async def finish(self) -> None:
+        """Accept those in the kernel's queue for whom there is room, and close."""
+        if self._room.left > 0:
+            self._accept()
+        self.close()
+
     def drain(self, patience: float) -> None:
         """Cut the connections that were accepted, but do not begin within `patience` seconds."""
         self._service.loop.call_later(patience, self._cut)
@@ -213,7 +240,10 @@ class CountingAcceptor(Acceptor):
 def acceptors_on(
     listeners: Iterable[Listener], service: Service, tls: ssl.SSLContext | None
 ) -> list[Acceptor]:
-    """An acceptor for each listener, not open yet."""
+    """An acceptor for each listener, not open yet.
+
+    One that counts costs 16 µs a connection more; one with a single request costs 37 µs (uvloop) or 83 µs.
+    """
     if not service.config.limit_connections and not service.config.proxy_protocol and tls is None:
         return [Acceptor(service, listener, tls) for listener in listeners]
     room = Room(service)

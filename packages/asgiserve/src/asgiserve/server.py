@@ -203,7 +203,10 @@ class Server:
             await self._stop_asked.wait()
             await self._take_leave(service)
             for acceptor in acceptors:
-                acceptor.close()
+                if self._retiring:
+                    acceptor.close()  # those who wait to be accepted are for the other process
+                else:
+                    await acceptor.finish()
             await self._drain(service, acceptors)
         finally:
             for acceptor in acceptors:
