@@ -84,7 +84,7 @@ def test_name_that_is_none(project: Path, name: str) -> None:
 
 
 def test_no_name_at_all(project: Path) -> None:
-    assert "MODULE:ATTRIBUTE" in mistake(project)
+    assert "which application?" in mistake(project)
 
 
 def test_module_that_is_not_there(project: Path) -> None:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 from typing import Any, Final
@@ -26,6 +27,9 @@ from .types import ASGIApplication
 
 logger: Final = logging.getLogger("asgiserve.error")
 
+
+#: Seconds from the first signal on after which a loop that has not turned is taken for blocked.
+BLOCKED: Final = 0.5
 
 #: What runs beside a server, from before it starts until it has ended.
 Beside = Callable[[Server], contextlib.AbstractAsyncContextManager[None]]
@@ -74,16 +78,24 @@ async def _load(config: Config, serve: Callable[[ASGIApplication], Awaitable[Non
 
 @contextlib.contextmanager
 def stopped_by(signals: tuple[signal.Signals, ...], server: Server) -> Iterator[None]:
-    """Stop `server` at one of `signals`."""
+    """Stop `server` at one of `signals`; the second one interrupts an application that blocks the loop."""
     loop = asyncio.get_running_loop()
-    came = 0
+    came: list[float] = []
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal came
-        came += 1
-        if came > 1 and not server.stopping:
-            raise KeyboardInterrupt  # the loop is blocked, and will not call anything
+        came.append(time.monotonic())
+        if len(came) > 1 and not server.stopping:
+            if came[-1] - came[0] >= BLOCKED:
+                raise KeyboardInterrupt
+            # On a busy machine the loop may just not have had its turn: ask once more a little later.
+            timer = threading.Timer(BLOCKED, again, (number,))
+            timer.daemon = True
+            timer.start()
         loop.call_soon_threadsafe(server.stop)
+
+    def again(number: int) -> None:
+        if not server.stopping:
+            os.kill(os.getpid(), number)
 
     # Not loop.add_signal_handler: its handlers wait for the loop.
     before = {number: signal.signal(number, on_signal) for number in signals}

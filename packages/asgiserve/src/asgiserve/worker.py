@@ -81,6 +81,7 @@ class LinkedWorker:
         )
         server.counts_requests = config.max_requests > 0
         server.measured = config.metrics is not None
+        self._closed = False
         self._link: Link
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -91,6 +92,7 @@ class LinkedWorker:
 
     def close(self) -> None:
         """Say no more."""
+        self._closed = True
         self._link.send("alive", **self._server.report())
         for task in self._tasks:
             task.cancel()
@@ -116,7 +118,7 @@ class LinkedWorker:
             self._server.retire()
 
     def _on_orphaned(self) -> None:
-        if not self._server.stopping:
+        if not self._closed and not self._server.stopping:
             logger.error("the parent process has died: stopping")
             self._server.stop()
 

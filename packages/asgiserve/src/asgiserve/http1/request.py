@@ -41,7 +41,8 @@ _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 
 #: Fields that carry a client's secrets, or are seldom the same twice.
 _UNSHARED: Final = frozenset(
-    b"authorization cookie proxy-authorization referer traceparent x-forwarded-for x-request-id".split()
+    b"authorization cookie forwarded proxy-authorization referer traceparent x-forwarded-for x-real-ip "
+    b"x-request-id".split()
 )
 
 # What was seen before, so that what nearly all requests have in common is worked out once: field lines that
