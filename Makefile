@@ -1,5 +1,5 @@
 # make serve    serve the example application on http://127.0.0.1:8000
-# make test     run the tests             (make test ARGS="-k timeouts -x")
+# make test     run the tests             (make test ARGS="-k timeouts -x"; ARGS="-n 4": several at once)
 # make check    ruff and mypy --strict over sources, tests and examples
 # make setup    prepare .venv with all that development needs
 # make format   let ruff lay out the code

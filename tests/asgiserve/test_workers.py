@@ -175,6 +175,18 @@ def test_terminal_that_is_closed_ends_what_was_started_from_it(workers: str) -> 
     process.wait(STARTING)
 
 
+def test_signal_to_the_whole_group_is_one_signal() -> None:
+    """systemd sends it to all processes of a service; workers then get another one from their parent."""
+    for _ in range(5):
+        with Program("program", "--workers", "2", *QUIET) as server, server.connect() as client:
+            server.wait_for(" serves", times=2)
+            client.send(get("/slow"))
+            server.wait_for("slow")
+            os.killpg(server.process.pid, signal.SIGTERM)
+            assert client.response().body == b"at last"
+            assert server.exit_code() == 0
+
+
 # Recycling
 
 

@@ -45,8 +45,14 @@ def run_process(
 
     async def serve(app: ASGIApplication) -> None:
         server = Server(dataclasses.replace(config, app=app, factory=False, **UNSUPERVISED))
-        server.role = "(Ctrl-C stops it)" if signal.SIGINT in signals else "as a worker"
-        with stopped_by(signals, server), renewed_by_hangup(server), contextlib.ExitStack() as at_end:
+        alone = beside is None
+        server.role = "(Ctrl-C stops it)" if alone else "as a worker"
+        # A group of processes that gets a signal as a whole means it once; the parent tells if it means more.
+        with (
+            stopped_by(signals, server, escalates=alone),
+            renewed_by_hangup(server),
+            contextlib.ExitStack() as at_end,
+        ):
             sockets = at_end.enter_context(bound(config, activation=True)) if listeners is None else listeners
             async with (beside or told_of)(server):
                 await server.serve(sockets)
@@ -77,8 +83,13 @@ async def _load(config: Config, serve: Callable[[ASGIApplication], Awaitable[Non
 
 
 @contextlib.contextmanager
-def stopped_by(signals: tuple[signal.Signals, ...], server: Server) -> Iterator[None]:
-    """Stop `server` at one of `signals`; the second one interrupts an application that blocks the loop."""
+def stopped_by(
+    signals: tuple[signal.Signals, ...], server: Server, *, escalates: bool = True
+) -> Iterator[None]:
+    """Stop `server` at one of `signals`, and at once at the second if that `escalates`.
+
+    The second one always interrupts an application that blocks the loop.
+    """
     loop = asyncio.get_running_loop()
     came: list[float] = []
 
@@ -91,7 +102,11 @@ def stopped_by(signals: tuple[signal.Signals, ...], server: Server) -> Iterator[
             timer = threading.Timer(BLOCKED, again, (number,))
             timer.daemon = True
             timer.start()
-        loop.call_soon_threadsafe(server.stop)
+        loop.call_soon_threadsafe(stop)
+
+    def stop() -> None:
+        if escalates or not server.stopping:
+            server.stop()
 
     def again(number: int) -> None:
         if not server.stopping:
@@ -103,7 +118,12 @@ def stopped_by(signals: tuple[signal.Signals, ...], server: Server) -> Iterator[
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # A worker may have stopped because of its parent's message, and the signal comes now.
+            signal.signal(number, handler if escalates else _do_nothing)
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    pass
 
 
 @contextlib.contextmanager

@@ -130,7 +130,7 @@ class Supervisor:
         self._stop_workers()
         if 1 < self._signals <= 3:
             for worker in self._leaving:
-                worker.terminate()
+                worker.stop(self._signals)
 
     def _hang_up(self, terminal: Terminal) -> None:
         if terminal.gone:
@@ -148,7 +148,7 @@ class Supervisor:
         self._stopping = True
         self._monitored.stopping = True
         for worker in self._workers():
-            self._leave(worker, worker.terminate)
+            self._leave(worker, worker.stop)
         self._changed.set()
 
     def _renew(self, kind: str, reason: str) -> None:
@@ -157,7 +157,7 @@ class Supervisor:
         for slot in self._slots:
             slot.not_before = 0.0
             if slot.next is not None:
-                self._leave(slot.next, slot.next.terminate)
+                self._leave(slot.next, slot.next.stop)
             if slot.current is not None:
                 slot.current.outdated = Reason(kind, f"is replaced ({reason})")
         self._changed.set()
@@ -187,7 +187,7 @@ class Supervisor:
         if orphaned := [listener for listener in listeners if listener not in heir.listeners]:
             heir.listeners = heir.listeners + orphaned
             if heir.next is not None:
-                self._leave(heir.next, heir.next.terminate)
+                self._leave(heir.next, heir.next.stop)
             if heir.current is not None:
                 heir.current.outdated = Reason("scaled", "is replaced (by one that serves another queue too)")
 
@@ -259,7 +259,7 @@ class Supervisor:
         """Let a worker drain whose place is taken, or no longer there."""
         # A developer wants nothing more of the old code: idle connections are not kept for a last request.
         gently = worker.ready_at and not self._config.reload
-        self._leave(worker, worker.retire if gently else worker.terminate)
+        self._leave(worker, worker.retire if gently else worker.stop)
 
     def _leave(self, worker: WatchedWorker, tell: Callable[[], None]) -> None:
         """Take its place from a worker, and tell it to end."""

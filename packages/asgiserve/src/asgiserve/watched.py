@@ -112,8 +112,13 @@ class WatchedWorker:
         if self._link is not None:
             self._link.send("retire")
 
-    def terminate(self) -> None:
-        """Tell it to stop; told again, it stops at once."""
+    def stop(self, times: int = 1) -> None:
+        """Tell it to stop, as often as was said in all: the second time, at once.
+
+        The signal is for one whose event loop does not turn, or not yet.
+        """
+        if self._link is not None:
+            self._link.send("stop", times=times)
         self._process.terminate()
 
     def kill(self) -> None:

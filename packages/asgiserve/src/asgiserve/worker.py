@@ -82,6 +82,7 @@ class LinkedWorker:
         server.counts_requests = config.max_requests > 0
         server.measured = config.metrics is not None
         self._closed = False
+        self._stops = 0  # how often the server was told to stop
         self._link: Link
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -116,6 +117,12 @@ class LinkedWorker:
     def _on_message(self, message: Message) -> None:
         if message["kind"] == "retire":
             self._server.retire()
+        elif message["kind"] == "stop":
+            # The first time, SIGTERM may have said so as well; nobody else says it twice to a worker.
+            self._stops = max(self._stops, int(self._server.stopping))
+            for _ in range(self._stops, message["times"]):
+                self._stops += 1
+                self._server.stop()
 
     def _on_orphaned(self) -> None:
         if not self._closed and not self._server.stopping:
