@@ -51,9 +51,10 @@ def test_sighup_replaces_workers_by_ones_that_serve_already() -> None:
         assert server.exit_code() == 0
 
 
-def test_no_request_fails_through_ten_sighups() -> None:
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_no_request_fails_through_ten_sighups(loop: str) -> None:
     """Not of clients that keep their connections, nor of new ones, nor a request that takes a second."""
-    with Program("program", "--workers", "2", *QUIET) as server:
+    with Program("program", "--workers", "2", "--loop", loop, *QUIET) as server:
         server.wait_for(" serves", times=2)
         with Load(port(server)) as load:
             for turn in range(1, 11):

@@ -73,11 +73,17 @@ class Acceptor:
         if self._server is not None:
             self._server.close()
 
+    async def hand_over(self) -> None:
+        """Close, because another process accepts those in the kernel's queue."""
+        # asyncio's server accepts in one turn of the loop and begins in the next, but not if it was closed.
+        self._service.loop.remove_reader(self.listener.socket.fileno())
+        await asyncio.sleep(0)
+        self.close()
+
     async def finish(self) -> None:
         """Accept all who are in the kernel's queue, and close before more can come: it would reset them."""
         loop, sock = self._service.loop, self.listener.socket
-        # asyncio's server accepts in one turn of the loop and begins in the next, but not if it was closed.
-        loop.remove_reader(sock.fileno())
+        loop.remove_reader(sock.fileno())  # as above
         await asyncio.sleep(0)
         with contextlib.suppress(OSError):  # there are no more
             for _ in range(self._service.config.backlog):
@@ -165,6 +171,10 @@ class CountingAcceptor(Acceptor):
         """Accept no more; the socket is closed in this process."""
         self._room.remove(self)
         self.listener.socket.close()
+
+    async def hand_over(self) -> None:
+        """Close, because another process accepts those in the kernel's queue."""
+        self.close()
 
     async def finish(self) -> None:
         """Accept those in the kernel's queue for whom there is room, and close."""

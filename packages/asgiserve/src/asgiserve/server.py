@@ -203,10 +203,7 @@ class Server:
             await self._stop_asked.wait()
             await self._take_leave(service)
             for acceptor in acceptors:
-                if self._retiring:
-                    acceptor.close()  # those who wait to be accepted are for the other process
-                else:
-                    await acceptor.finish()
+                await (acceptor.hand_over() if self._retiring else acceptor.finish())
             await self._drain(service, acceptors)
         finally:
             for acceptor in acceptors:
