@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from asgiserve import renewal
+from asgiserve.tls import renewal
 from tests.asgiserve.applications import hello
 from tests.asgiserve.issuing import (
     Issuer,

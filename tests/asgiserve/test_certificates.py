@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from asgiserve import Config, ConfigError
-from asgiserve.certificates import Certificates
-from asgiserve.listeners import Listener
+from asgiserve.sockets.listeners import Listener
+from asgiserve.tls.certificates import Certificates
 from tests.asgiserve.applications import Receive, Scope, Send, answer, hello
 from tests.asgiserve.issuing import (
     Issuer,

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asgiserve import Config, ConfigError
-from asgiserve.forwarded import read_forwarded, read_x_forwarded
-from asgiserve.trusted_proxies import TrustedProxies
+from asgiserve.proxies.forwarded import read_forwarded, read_x_forwarded
+from asgiserve.proxies.trusted import TrustedProxies
 from tests.asgiserve.applications import Receive, Scope, Send, answer, hello, piece, start
 from tests.asgiserve.program import Program, run_to_end
 from tests.asgiserve.raw import GET, Client, get, request

@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import asgiserve
 from asgiserve.http1.stages import Stage
-from asgiserve.metrics import STATES
+from asgiserve.metrics.figures import STATES
 from tests.asgiserve import metered
 from tests.asgiserve.applications import hello
 from tests.asgiserve.metered import LARGE

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asgiserve.proxy_protocol import LONGEST_2, MalformedHeader, parse_header
+from asgiserve.proxies.proxy_protocol import LONGEST_2, MalformedHeader, parse_header
 from tests.asgiserve.applications import Receive, Scope, Send, answer
 from tests.asgiserve.program import STARTING
 from tests.asgiserve.raw import GET, Client, Response, eventually, get

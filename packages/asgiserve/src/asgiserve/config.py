@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from .access_formats import compile_format
-from .bindings import bindings
 from .errors import ConfigError
+from .logs.formats import compile_format
+from .proxies.trusted import TrustedProxies
 from .settings import (
     APPLICATION,
     LIMITS,
@@ -25,7 +25,7 @@ from .settings import (
     definitions,
     setting,
 )
-from .trusted_proxies import TrustedProxies
+from .sockets.bindings import bindings
 from .types import ASGIApplication
 
 #: The settings that need a parent process, and what they are without one.

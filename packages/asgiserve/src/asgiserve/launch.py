@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .certificates import Certificates
 from .config import Config
 from .errors import AsgiserveError
-from .logs import configure_logging
+from .logs.loggers import configure_logging
 from .process import report, run_process
-from .supervisor import Supervisor
+from .tls.certificates import Certificates
 from .types import ASGIApplication
-from .worker import run_worker
+from .workers.supervisor import Supervisor
+from .workers.worker import run_worker
 
 
 def run(app: str | ASGIApplication, **settings: Any) -> None:

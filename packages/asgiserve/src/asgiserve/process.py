@@ -18,10 +18,10 @@ from typing import Any, Final
 from .config import UNSUPERVISED, Config
 from .errors import AsgiserveError, ConfigError, LoadError, StartupFailed
 from .failure import failing_application
-from .listeners import Listener, bound
 from .loading import load_application
 from .server import CANCEL_GRACE, Server
-from .systemd import told_of
+from .sockets.listeners import Listener, bound
+from .sockets.systemd import told_of
 from .terminal import Terminal
 from .types import ASGIApplication
 

@@ -19,17 +19,17 @@ from types import TracebackType
 from typing import Any, Final
 
 from ._version import __version__
-from .accepting import Acceptor, acceptors_on
 from .config import UNSUPERVISED, Config
 from .errors import ConfigError, StartupFailed
 from .lifespan import Lifespan
-from .listeners import Listener, bound, listener_of
 from .loading import load_application
-from .metrics import Meter
-from .monitored import MonitoredServer
-from .monitoring import monitoring
-from .renewal import Renewal
+from .metrics.endpoint import monitoring
+from .metrics.figures import Meter
+from .metrics.monitored import MonitoredServer
 from .service import Service
+from .sockets.accepting import Acceptor, acceptors_on
+from .sockets.listeners import Listener, bound, listener_of
+from .tls.renewal import Renewal
 
 logger: Final = logging.getLogger("asgiserve.error")
 

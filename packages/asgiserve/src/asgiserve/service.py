@@ -10,16 +10,16 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from .access_log import AccessLog
 from .concurrency import limited
 from .config import Config
 from .deadlines import Deadlines, wait
-from .forwarded import claims_reader
 from .http1.parsers import HeadParser, head_parser
 from .http1.response import ResponseRenderer
 from .http1.scope import scope_templates
+from .logs.access_log import AccessLog
 from .outcome import Outcome
-from .trusted_proxies import TrustedProxies
+from .proxies.forwarded import claims_reader
+from .proxies.trusted import TrustedProxies
 from .types import ASGIApplication
 
 if TYPE_CHECKING:

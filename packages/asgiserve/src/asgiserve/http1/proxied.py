@@ -10,13 +10,13 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from ..errors import RequestRefused
-from ..forwarded import NOTHING, Claims, ClaimsReader
+from ..proxies.forwarded import NOTHING, Claims, ClaimsReader
 from .connection import Connection
 from .request import KEPT_FIELDS, Fields
 from .scope import Endpoints
 
 if TYPE_CHECKING:
-    from ..proxy_protocol import ProxyHeader
+    from ..proxies.proxy_protocol import ProxyHeader
     from ..service import Service
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from ..tls import tls_extension
+from ..tls.extension import tls_extension
 from ..types import Scope
 from .request import Fields
 

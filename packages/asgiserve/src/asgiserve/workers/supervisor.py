@@ -16,16 +16,16 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from . import systemd
-from ._version import __version__
+from .._version import __version__
+from ..config import Config
+from ..deadlines import NEVER
+from ..metrics.endpoint import monitoring
+from ..metrics.monitored import MonitoredWorkers
+from ..sockets import systemd
+from ..sockets.listeners import Listener, another, bound
+from ..terminal import Terminal
 from .changes import code_changes
-from .config import Config
-from .deadlines import NEVER
-from .listeners import Listener, another, bound
-from .monitored import MonitoredWorkers
-from .monitoring import monitoring
 from .processors import available_processors
-from .terminal import Terminal
 from .watched import Reason, WatchedWorker, Work, how_it_ended
 
 logger: Final = logging.getLogger("asgiserve.error")

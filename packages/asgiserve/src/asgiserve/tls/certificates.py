@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from .config import Config
-from .errors import ConfigError
-from .tls import ServerContext
+from ..config import Config
+from ..errors import ConfigError
+from .extension import ServerContext
 
 #: The first certificate of a file: the one that OpenSSL takes for the server's own.
 _CERTIFICATE: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]*CERTIFICATE)-----(.*?)-----END \1-----", re.DOTALL)

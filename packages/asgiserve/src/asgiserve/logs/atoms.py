@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from ..errors import ConfigError
 from .colors import paint_status
-from .errors import ConfigError
 
 if TYPE_CHECKING:
-    from .outcome import Outcome
+    from ..outcome import Outcome
 
 #: What stands in the place of an atom.
 Atom = Callable[["Outcome"], object]

@@ -15,9 +15,9 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from ..config import Config
+from ..errors import ConfigError
 from . import colors
-from .config import Config
-from .errors import ConfigError
 
 access_logger: Final = logging.getLogger("asgiserve.access")
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from .errors import ConfigError
-from .unix_sockets import permissions
+from ..errors import ConfigError
+from .unix import permissions
 
 if TYPE_CHECKING:
-    from .config import Config
+    from ..config import Config
 
 _FORMS: Final = (
     "HOST:PORT (0.0.0.0:PORT for all IPv4 addresses, [::]:PORT for those of IPv6 too), unix:/PATH or fd://N, "

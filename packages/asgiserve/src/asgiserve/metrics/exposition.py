@@ -16,8 +16,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 
-from ._version import __version__
-from .metrics import BOUNDS, CLASSES, STATES, TIMEOUTS, Figures
+from .._version import __version__
+from .figures import BOUNDS, CLASSES, STATES, TIMEOUTS, Figures
 
 #: Classes that are there from the start, so that the first response of one is seen as an increase.
 _USUAL: Final = ("2xx", "3xx", "4xx", "5xx")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from .metrics import Figures
+from .figures import Figures
 
 if TYPE_CHECKING:
-    from .server import Server
-    from .supervisor import Slot
-    from .watched import WatchedWorker
+    from ..server import Server
+    from ..workers.supervisor import Slot
+    from ..workers.watched import WatchedWorker
 
 #: Why workers are replaced.
 REASONS: Final = (

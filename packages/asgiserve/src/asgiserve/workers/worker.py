@@ -16,14 +16,14 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Final
 
-from .config import Config
-from .errors import AsgiserveError
+from ..config import Config
+from ..errors import AsgiserveError
+from ..logs.loggers import configure_logging
+from ..process import exit_soon, report, run_process
+from ..server import Server
+from ..sockets.listeners import Listener
+from ..types import Message
 from .link import Link
-from .listeners import Listener
-from .logs import configure_logging
-from .process import exit_soon, report, run_process
-from .server import Server
-from .types import Message
 
 logger: Final = logging.getLogger("asgiserve.error")
 

@@ -16,10 +16,10 @@ import ssl
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
+from ..config import Config
+from ..errors import ConfigError
 from .certificates import Certificates
-from .config import Config
-from .errors import ConfigError
-from .tls import ServerContext
+from .extension import ServerContext
 
 logger: Final = logging.getLogger("asgiserve.error")
 

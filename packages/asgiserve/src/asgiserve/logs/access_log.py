@@ -6,9 +6,9 @@ import asyncio
 import contextvars
 import logging
 
-from .access_formats import DEFAULT, compile_format, default_entry
-from .logs import TurnHandler, access_logger
-from .outcome import Outcome
+from ..outcome import Outcome
+from .formats import DEFAULT, compile_format, default_entry
+from .loggers import TurnHandler, access_logger
 
 
 class AccessLog:

@@ -12,7 +12,7 @@ import socket
 import struct
 from typing import Final, NamedTuple
 
-from .trusted_proxies import TrustedProxies, pack, plain, text_of
+from .trusted import TrustedProxies, pack, plain, text_of
 
 logger: Final = logging.getLogger("asgiserve.error")
 

@@ -15,11 +15,11 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii as json_text
 from typing import TYPE_CHECKING, Final
 
-from .access_atoms import compile_atoms, escaped
+from .atoms import compile_atoms, escaped
 from .colors import paint_status
 
 if TYPE_CHECKING:
-    from .outcome import Outcome
+    from ..outcome import Outcome
 
 #: What makes the line of a request.
 Line = Callable[["Outcome"], str]

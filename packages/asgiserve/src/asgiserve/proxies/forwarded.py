@@ -13,9 +13,9 @@ from functools import lru_cache, partial
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from .http1.request import is_authority
-from .trusted_proxies import TrustedProxies, pack, text_of
-from .types import HeaderList
+from ..http1.request import is_authority
+from ..types import HeaderList
+from .trusted import TrustedProxies, pack, text_of
 
 FieldTuple = tuple[tuple[bytes, bytes], ...]
 

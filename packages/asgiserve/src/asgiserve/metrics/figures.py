@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from operator import add
 from typing import TYPE_CHECKING, Final
 
-from .http1.stages import Stage
-from .outcome import Outcome
+from ..http1.stages import Stage
+from ..outcome import Outcome
 
 if TYPE_CHECKING:
-    from .http1.connection import Connection
-    from .service import Service
+    from ..http1.connection import Connection
+    from ..service import Service
 
 #: Upper bounds of the histogram of durations, in seconds; its last bucket has none.
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

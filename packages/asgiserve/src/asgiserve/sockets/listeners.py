@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..config import Config
+from ..errors import BindError
 from . import systemd
 from .bindings import Binding, Descriptor, TCPAddress, UnixPath, bindings
-from .config import Config
-from .errors import BindError
-from .unix_sockets import open_unix, permissions
+from .unix import open_unix, permissions
 
 
 @dataclass(frozen=True, slots=True)

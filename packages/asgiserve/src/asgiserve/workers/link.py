@@ -15,7 +15,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from .types import Message
+from ..types import Message
 
 #: Bytes that may wait for the other end to read them.
 UNREAD: Final = 1048576

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from socket import AF_INET, AF_INET6
 from typing import Final
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 #: What stands before an address of IPv4 where it is written as one of IPv6 (RFC 4291 §2.5.5.2).
 _MAPPED: Final = b"\0" * 10 + b"\xff\xff"

@@ -12,13 +12,13 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
-from .accepting import acceptors_on
-from .config import Config
-from .errors import ConfigError
-from .listeners import bound
-from .metrics import Figures
-from .service import Service
-from .types import ASGIApplication, Receive, Scope, Send
+from ..config import Config
+from ..errors import ConfigError
+from ..service import Service
+from ..sockets.accepting import acceptors_on
+from ..sockets.listeners import bound
+from ..types import ASGIApplication, Receive, Scope, Send
+from .figures import Figures
 
 logger: Final = logging.getLogger("asgiserve.error")
 

@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
-from .http1.connection import Connection
-from .http1.proxied import ProxiedConnection
+from ..http1.connection import Connection
+from ..http1.proxied import ProxiedConnection
+from ..proxies.proxy_protocol import header_of
+from ..service import Service
 from .listeners import Listener
-from .proxy_protocol import header_of
-from .service import Service
 
 logger: Final = logging.getLogger("asgiserve.error")
 

@@ -13,10 +13,10 @@ import socket
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
-from .errors import BindError, ConfigError
+from ..errors import BindError, ConfigError
 
 if TYPE_CHECKING:
-    from .server import Server
+    from ..server import Server
 
 #: The number of the first descriptor that is passed on.
 _FIRST: Final = 3

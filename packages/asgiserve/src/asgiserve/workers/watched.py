@@ -14,11 +14,11 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from .config import Config
-from .deadlines import NEVER
+from ..config import Config
+from ..deadlines import NEVER
+from ..sockets.listeners import Listener
+from ..types import Message
 from .link import Link
-from .listeners import Listener
-from .types import Message
 from .worker import DUMP_STACKS
 
 logger: Final = logging.getLogger("asgiserve.error")

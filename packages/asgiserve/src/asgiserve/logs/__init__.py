@@ -1,0 +1,1 @@
+"""Logging: who writes where, and the access log."""

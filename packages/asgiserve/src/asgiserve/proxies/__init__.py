@@ -1,0 +1,1 @@
+"""What proxies say of the clients behind them, and which proxies are believed."""

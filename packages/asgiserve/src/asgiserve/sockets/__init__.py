@@ -1,0 +1,1 @@
+"""Sockets to listen on, wherever they come from; and accepting connections on them."""
