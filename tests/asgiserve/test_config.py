@@ -33,6 +33,12 @@ WRONG: list[tuple[str, Any]] = [
     ("fd", "3"),
     ("fd", -1),
     ("backlog", 0),
+    ("backlog", 2**31),
+    ("fd", 2**31),
+    ("headers", ("content-length: 5",)),
+    ("headers", ("Transfer-Encoding: chunked",)),
+    ("headers", ("connection: close",)),
+    ("workers", 100_000),
     ("ssl_certfile", 1),
     ("ssl_keyfile", "key.pem"),  # without a certificate
     ("workers", 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -251,6 +252,78 @@ def test_worker_that_does_not_start_in_time_is_an_error() -> None:
     assert ended.returncode == 1
     assert "has not started within 5 s (startup_timeout); its stacks:" in ended.stderr
     assert "most recent call first" in ended.stderr
+
+
+def test_worker_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
+    """A deployment removes the directory in which the server was started, and makes it anew."""
+    directory = tmp_path / "current"
+    directory.mkdir()
+    with Program("program", "--workers", "2", *QUIET, directory=directory) as server:
+        server.wait_for(" serves", times=2)
+        one = min(pids(server, 2))
+        directory.rmdir()
+        os.kill(one, signal.SIGKILL)
+        server.wait_for("cannot start worker", times=2)
+        assert server.ask().status == 200
+        directory.mkdir()
+        server.wait_for(" serves", times=3)
+        assert len(pids(server, 2)) == 2
+        server.signal(signal.SIGTERM)
+        assert server.exit_code() == 0
+
+
+def test_worker_that_is_blocked_does_not_outlive_its_parent_for_long() -> None:
+    with Program("program", "--workers", "2", "--shutdown-timeout", "0.5", *QUIET) as server:
+        server.wait_for(" serves", times=2)
+        workers = pids(server, 2)
+        with server.connect() as client:
+            client.send(get("/block"))
+            server.wait_for("blocking")
+            server.process.kill()
+            assert eventually(lambda: not any(map(is_running, workers)))
+
+
+def test_worker_asks_again_to_be_replaced(tmp_path: Path) -> None:
+    """The first replacement fails, because the code is broken."""
+    file = tmp_path / "main.py"
+    file.write_text("from tests.asgiserve.applications import program as app\n")
+    with Program("main:app", "--max-requests", "5", *QUIET, directory=tmp_path) as server:
+        first = server.json("/")["pid"]
+        file.write_text("raise RuntimeError('broken')\n")
+        for _ in range(5):
+            assert server.ask().status == 200
+        server.wait_for("the workers that serve stay")
+        file.write_text("from tests.asgiserve.applications import program as app\n")
+        server.wait_for("ended (exit code 0)")
+        assert server.json("/")["pid"] != first
+
+
+def test_replacements_leave_no_descriptors_in_the_parent() -> None:
+    with Program("program", "--workers", "2", *QUIET) as server:
+        server.wait_for(" serves", times=2)
+        place = Path(f"/proc/{server.process.pid}/fd")
+        before = len(list(place.iterdir()))
+        for turn in range(1, 4):
+            server.signal(signal.SIGHUP)
+            server.wait_for("ended (exit code 0)", times=2 * turn)
+        assert eventually(lambda: len(list(place.iterdir())) <= before)
+
+
+def test_closed_standard_streams_are_not_taken_by_sockets() -> None:
+    arguments = shlex.join([*COMMAND, "tests.asgiserve.applications:program", "--port", "0"])
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {arguments} <&- >&-"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=clean_environment(),
+    )
+    assert process.stderr is not None
+    while "listens on" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    process.stderr.close()
+    assert process.wait(STARTING) == 0
 
 
 def test_stuck_worker_tells_its_stacks_and_is_replaced() -> None:

@@ -28,6 +28,9 @@ from .settings import (
 from .sockets.bindings import bindings
 from .types import ASGIApplication
 
+#: The largest number that the system's calls take.
+_INT_MAX: Final = 2**31 - 1
+
 #: The settings that need a parent process, and what they are without one.
 UNSUPERVISED: Final[dict[str, Any]] = {
     "workers": 1,
@@ -98,8 +101,12 @@ class Config:
     uds_owner: str = setting(
         "", LISTENING, "Owner of UNIX sockets: `USER`, `USER:GROUP` or `:GROUP`.", metavar="OWNER"
     )
-    fd: int | None = setting(None, LISTENING, "Listen on this inherited file descriptor instead.", minimum=0)
-    backlog: int = setting(2048, LISTENING, "Connections that may wait to be accepted.", minimum=1)
+    fd: int | None = setting(
+        None, LISTENING, "Listen on this inherited file descriptor instead.", minimum=0, maximum=_INT_MAX
+    )
+    backlog: int = setting(
+        2048, LISTENING, "Connections that may wait to be accepted.", minimum=1, maximum=_INT_MAX
+    )
     reuse_port: Literal["auto", "on", "off"] = setting(
         "auto",
         LISTENING,
@@ -165,7 +172,7 @@ class Config:
     )
 
     workers: int | Literal["auto"] = setting(
-        1, PROCESSES, "Processes that serve; `auto`: one for each processor.", minimum=1
+        1, PROCESSES, "Processes that serve; `auto`: one for each processor.", minimum=1, maximum=1000
     )
     loop: Literal["auto", "asyncio", "uvloop"] = setting(
         "auto", PROCESSES, "Event loop; `auto`: uvloop where it is installed."
@@ -370,7 +377,10 @@ class Config:
             match = _HEADER.fullmatch(header)
             if match is None:
                 raise ConfigError(f"headers: write 'name: value', in printable ASCII, instead of {header!r}")
-            pairs.append((match["name"].lower().encode(), match["value"].encode()))
+            name = match["name"].lower()
+            if name in ("connection", "content-length", "transfer-encoding"):
+                raise ConfigError(f"headers: {name} says where a response ends, which is the server's to say")
+            pairs.append((name.encode(), match["value"].encode()))
         return pairs
 
 

@@ -6,6 +6,7 @@ application's name are wrong; 3 if the application failed to start.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -34,9 +35,20 @@ def run(app: str | ASGIApplication, **settings: Any) -> None:
 
 def run_config(config: Config) -> int:
     """Serve in this process, or in workers that it watches; returns the exit code."""
+    _open_standard_streams()
     configure_logging(config)
     if config.supervised:
         if config.ssl_certfile is not None:
             Certificates(config).context()  # what is wrong is told once, and before anything listens
         return Supervisor(config, run_worker).run()
     return run_process(config)
+
+
+def _open_standard_streams() -> None:
+    """Let those of the standard streams that are closed lead nowhere: sockets would get their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))

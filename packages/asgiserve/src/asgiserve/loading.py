@@ -31,7 +31,7 @@ def load_application(
             raise LoadError(f"{where} is {_kind(found)}, which cannot be called; --factory needs a function")
         try:
             found = found()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise LoadError(f"the factory {where} failed:\n{_traceback(error)}") from error
     if not callable(found):
         raise LoadError(f"{where} is {_kind(found)}, not an ASGI application: it cannot be called")

@@ -14,7 +14,7 @@ import contextlib
 import dataclasses
 import logging
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Final
 
@@ -56,7 +56,7 @@ class Server:
         self.config = config
         self.addresses: list[str] = []  # where it listens, as URLs; filled once it does
         self.started = asyncio.Event()  # set when it listens
-        self.counts_requests = False  # for `report`
+        self._after_requests: tuple[int, Callable[[], None]] | None = None
         self.measured = config.metrics is not None  # for `report`, too
         self.role = "(embedded)"  # for the log
         self._stop_asked = asyncio.Event()
@@ -142,6 +142,10 @@ class Server:
         else:
             logger.info("there are no certificates to read again: ssl_certfile is not set")
 
+    def after_requests(self, count: int, then: Callable[[], None]) -> None:
+        """Count requests, for `report`, and call `then` after so many; to be called before it serves."""
+        self._after_requests = (count, then)
+
     def report(self) -> dict[str, Any]:
         """What a worker tells its parent of itself."""
         report: dict[str, Any] = {"requests": self._service.requests if self._service is not None else 0}
@@ -179,8 +183,8 @@ class Server:
             try:
                 if not self._stop_asked.is_set():
                     self._service = Service(app, config, lifespan.state)
-                    if self.counts_requests:
-                        self._service.count_requests()
+                    if self._after_requests is not None:
+                        self._service.count_requests(*self._after_requests)
                     if self.measured:
                         self._meter = Meter(self._service)
                     await self._serve(self._service, places)

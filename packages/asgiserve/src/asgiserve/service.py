@@ -69,11 +69,13 @@ class Service:
         if self.access_log is not None:
             self.observers.append(self.access_log.write)
 
-    def count_requests(self) -> None:
-        """Keep `requests` up to date from now on."""
+    def count_requests(self, enough: int, then: Callable[[], None]) -> None:
+        """Keep `requests` up to date from now on, and call `then` when they are `enough`."""
 
         def count(outcome: Outcome) -> None:
             self.requests += 1
+            if self.requests == enough:
+                then()
 
         self.observers.append(count)
 

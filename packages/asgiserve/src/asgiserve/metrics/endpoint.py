@@ -76,7 +76,8 @@ def _own_config(app: ASGIApplication, config: Config, address: str) -> Config:
         uds_owner=config.uds_owner,
         backlog=128,
         http=config.http,
-        request_timeout=10.0,
+        request_timeout=2.0,  # clients that hold connections make probes wait no longer than this
+        keep_alive_timeout=2.0,
         response_timeout=10.0,
         write_timeout=10.0,
         max_request_line=1024,

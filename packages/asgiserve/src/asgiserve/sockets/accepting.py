@@ -17,7 +17,7 @@ import socket
 import ssl
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ logger: Final = logging.getLogger("asgiserve.error")
 #: Seconds that stand for no limit where asyncio demands one.
 NO_TIMEOUT: Final = 86400.0
 
-#: Connections that a listener accepts in one turn of the event loop, where they are counted.
+#: Connections that a listener accepts in one turn of the event loop.
 AT_ONCE: Final = 64
 
 #: What `accept` fails with while there are too many open files; and seconds until it may work again.
@@ -60,13 +60,16 @@ class Acceptor:
         """Begin to accept."""
         loop = self._service.loop
         sock = self.listener.socket
-        settings: dict[str, Any] = {"sock": sock, "backlog": self._service.config.backlog, **self._transport}
-        if sock.family != socket.AF_UNIX:
-            self._server = await loop.create_server(self._protocol, **settings)
-            return
-        if "cleanup_socket" in inspect.signature(loop.create_unix_server).parameters:  # Python 3.13
-            settings["cleanup_socket"] = False  # whoever bound it removes it: others may listen there too
-        self._server = await loop.create_unix_server(self._protocol, **settings)
+        # asyncio tries to accept as often as its `backlog` in one turn, and logs each failure when it is out
+        # of file descriptors; so it is told less than the kernel.
+        settings: dict[str, Any] = {"sock": sock, "backlog": AT_ONCE, **self._transport}
+        create: Callable[..., Coroutine[Any, Any, asyncio.Server]] = loop.create_server
+        if sock.family == socket.AF_UNIX:
+            create = loop.create_unix_server
+            if "cleanup_socket" in inspect.signature(create).parameters:  # Python 3.13
+                settings["cleanup_socket"] = False  # whoever bound it removes it: others may listen there too
+        self._server = await create(self._protocol, **settings)
+        sock.listen(self._service.config.backlog)
 
     def close(self) -> None:
         """Accept no more; the socket is closed in this process."""

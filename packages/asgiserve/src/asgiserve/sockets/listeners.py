@@ -59,8 +59,8 @@ def listener_of(sock: Listener | socket.socket, config: Config) -> Listener:
     return sock if isinstance(sock, Listener) else Listener(sock, config.ssl_certfile is not None)
 
 
-def another(listener: Listener, backlog: int) -> Listener:
-    """One more socket of the same address that listens, with a queue of its own.
+def another(listener: Listener) -> Listener:
+    """One more socket of the same address, which has a queue of its own once it listens.
 
     It is the same one again where there can be only one: a UNIX socket, or one that was opened by others.
     """
@@ -71,9 +71,7 @@ def another(listener: Listener, backlog: int) -> Listener:
         more = _tcp_socket(sock.family, sock.type, sock.proto, sock.getsockname(), reuse_port=True)
     except OSError as error:
         raise BindError(f"cannot listen on {listener} once more: {_reason(error)}") from error
-    found = Listener(more, listener.tls)
-    found.listen(backlog)
-    return found
+    return Listener(more, listener.tls)
 
 
 def _activated(config: Config) -> list[Binding]:

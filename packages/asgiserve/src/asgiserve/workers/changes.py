@@ -27,9 +27,14 @@ def code_changes(config: Config) -> AsyncIterator[str]:
 
     async def names() -> AsyncIterator[str]:
         async for changes in awatch(*directories, watch_filter=is_watched):
-            yield ", ".join(sorted({Path(path).name for _, path in changes}))
+            yield _in_words(sorted({Path(path).name for _, path in changes}))
 
     return names()
+
+
+def _in_words(names: list[str]) -> str:
+    """A few of many names."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def watched_directories(config: Config) -> list[Path]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -27,17 +28,18 @@ from ..terminal import Terminal
 from .changes import code_changes
 from .processors import available_processors
 from .watched import Reason, WatchedWorker, Work, how_it_ended
+from .worker import KILL_GRACE
 
 logger: Final = logging.getLogger("asgiserve.error")
 
 #: Seconds between two looks at the workers.
 TICK: Final = 0.25
 
-#: Seconds beyond the shutdown timeout before a worker is killed.
-KILL_GRACE: Final = 5.0
-
 #: A worker that has served for so many seconds did not die of its start.
 STABLE: Final = 30.0
+
+#: Seconds until a worker that has just begun to serve may be replaced, whatever limits it has reached.
+SHORTEST_LIFE: Final = 1.0
 
 #: When each worker has died so often in a row, none of them stable, there is no sense in going on.
 CRASH_LOOP: Final = 7
@@ -76,6 +78,8 @@ class Supervisor:
         self._served = False  # some worker has been ready
         self._announced = False  # all of them were
         self._exit_code = 0
+        self._stepped_at = time.monotonic()
+        self._directory = os.getcwd()
 
     def run(self) -> int:
         """Supervise until a signal comes or no worker can start; returns the exit code."""
@@ -98,7 +102,10 @@ class Supervisor:
         watching = asyncio.create_task(self._renew_on(changes)) if changes is not None else None
         try:
             while self._leaving or not self._stopping:
-                self._step()
+                try:
+                    self._step()
+                except Exception:
+                    logger.exception("this should not happen; the workers go on")  # and so does the watch
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), TICK)
                 self._changed.clear()
@@ -194,7 +201,7 @@ class Supervisor:
     def _add_slot(self) -> None:
         listeners = self._listeners
         if self._config.reuse_port == "on" and self._slots:
-            listeners = [another(listener, self._config.backlog) for listener in self._listeners]
+            listeners = [another(listener) for listener in self._listeners]
             self._own_listeners += listeners
         self._slots.append(Slot(len(self._slots) + 1, listeners))
 
@@ -202,7 +209,10 @@ class Supervisor:
 
     def _step(self) -> None:
         now = time.monotonic()
+        pause, self._stepped_at = now - self._stepped_at, now
         for worker in self._workers() + self._leaving:
+            if pause > 1.0:  # it was this process that stood still, and could hear nobody
+                worker.seen_at += pause
             if worker.exit_code is not None:
                 self._ended(worker, worker.exit_code, now)
             else:
@@ -244,13 +254,26 @@ class Supervisor:
                     logger.info("%s drains: it %s", old, old.outdated or "is replaced")
                     if old.outdated is not None:
                         self._monitored.replaced(old.outdated.kind)
+                    if now - old.ready_at >= STABLE:
+                        slot.deaths = 0
                     self._retire(old)
+                slot.not_before = now + SHORTEST_LIFE
             return
         # One is replaced after the other, so that memory is not needed twice.
         replacing = any(other.current is not None and other.next is not None for other in self._slots)
         if now >= slot.not_before and (old is None or (old.outdated and not replacing)):
-            name = f"worker {slot.number}"
+            self._start(slot, now)
+
+    def _start(self, slot: Slot, now: float) -> None:
+        name = f"worker {slot.number}"
+        try:
+            if not _has_directory():
+                os.chdir(self._directory)  # a deployment may have removed it, and made it anew
             slot.next = WatchedWorker(self._work, self._config, slot.listeners, name, self._changed.set)
+        except OSError as error:
+            logger.error("cannot start %s: %s", name, error)
+            self._back_off(slot, now)
+        else:
             logger.info("%s starts", slot.next)
 
     # Ends of workers
@@ -298,15 +321,16 @@ class Supervisor:
             slot.current = None
             logger.error("%s died (%s): replacing it", worker, how_it_ended(code))
             self._monitored.replaced("died")
-        self._back_off(slot, worker, now)
-
-    def _back_off(self, slot: Slot, worker: WatchedWorker, now: float) -> None:
-        """Put off the next start in a place where workers die, or give up."""
         if worker.ready_at and now - worker.ready_at >= STABLE:
             slot.deaths = 0
+            slot.not_before = now
         else:
-            slot.deaths += 1
-            slot.not_before = now + min(FIRST_BACKOFF * 2 ** (slot.deaths - 1), LONGEST_BACKOFF)
+            self._back_off(slot, now)
+
+    def _back_off(self, slot: Slot, now: float) -> None:
+        """Put off the next start in a place where workers die, or give up."""
+        slot.deaths += 1
+        slot.not_before = now + min(FIRST_BACKOFF * 2 ** (slot.deaths - 1), LONGEST_BACKOFF)
         if all(slot.current is None and slot.deaths >= CRASH_LOOP for slot in self._slots):
             logger.critical("every worker has died %d times in a row: giving up", CRASH_LOOP)
             self._exit_code = 1
@@ -322,3 +346,12 @@ def worker_count(config: Config) -> int:
 
 def _in_words(count: int) -> str:
     return "1 worker" if count == 1 else f"{count} workers"
+
+
+def _has_directory() -> bool:
+    """Whether the working directory has not been removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True

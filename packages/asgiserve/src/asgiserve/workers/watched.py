@@ -50,7 +50,10 @@ class WatchedWorker:
         name: str,
         on_change: Callable[[], None],
     ) -> None:
-        """Start the process; `on_change` is called when something new is known of it."""
+        """Start the process; `on_change` is called when something new is known of it.
+
+        Raises OSError if the system does not let it.
+        """
         self.name = name
         self.started_at = time.monotonic()
         self.ready_at = 0.0  # when it began to serve; 0 until then
@@ -63,14 +66,14 @@ class WatchedWorker:
         self._on_change = on_change
         self._link: Link | None = None
         end, theirs = socket.socketpair()
-        self._process = _spawn(work, (config, listeners, theirs, name))
-        theirs.close()
+        with theirs:
+            try:
+                self._process = _spawn(work, (config, listeners, theirs, name))
+            except OSError:
+                end.close()
+                raise
+        self.pid = self._process.pid or 0
         self._opening = asyncio.create_task(self._open(end))
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid or 0
 
     async def _open(self, end: socket.socket) -> None:
         self._link = await Link.open(end, self._on_message, self._on_change)
@@ -140,6 +143,7 @@ class WatchedWorker:
             self._link.read_rest()
             self._link.close()
         self._process.join()
+        self._process.close()
 
     def memory(self) -> int:
         """Bytes of memory that it occupies now; 0 where the system does not tell."""

@@ -13,6 +13,8 @@ import random
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -27,8 +29,11 @@ from .link import Link
 
 logger: Final = logging.getLogger("asgiserve.error")
 
-#: Seconds between two signs of life.
+#: Seconds between two signs of life, or less if they are waited for less long.
 HEARTBEAT: Final = 1.0
+
+#: Seconds beyond the shutdown timeout before a worker is killed.
+KILL_GRACE: Final = 5.0
 
 #: The signal at which a worker writes the stacks of its threads to standard error, whatever it is stuck in.
 DUMP_STACKS: Final = signal.SIGUSR1
@@ -41,6 +46,7 @@ def run_worker(config: Config, listeners: list[Listener], end: socket.socket, na
         configure_logging(config)
     except AsgiserveError as error:
         sys.exit(report(error))
+    _end_after_parent(config.shutdown_timeout)
     _set_title(f"asgiserve: {name} {config.app}")
     faulthandler.enable()
     faulthandler.register(DUMP_STACKS, all_threads=True)
@@ -79,7 +85,9 @@ class LinkedWorker:
         self._most_requests = config.max_requests and (
             config.max_requests + random.randint(0, config.max_requests_jitter)
         )
-        server.counts_requests = config.max_requests > 0
+        self._heartbeat = min(HEARTBEAT, config.worker_timeout / 4) if config.worker_timeout else HEARTBEAT
+        if self._most_requests:
+            server.after_requests(self._most_requests, self._ask_to_retire)
         server.measured = config.metrics is not None
         self._closed = False
         self._stops = 0  # how often the server was told to stop
@@ -108,11 +116,13 @@ class LinkedWorker:
             report = self._server.report()
             self._link.send("alive", **report)
             if 0 < self._most_requests <= report["requests"]:
-                self._link.send("retire", reason=f"has had {report['requests']} requests (max_requests)")
-                self._most_requests = 0
+                self._ask_to_retire()  # again: another worker may not have started
             if os.getppid() != self._parent:
                 self._on_orphaned()
-            await asyncio.sleep(HEARTBEAT)
+            await asyncio.sleep(self._heartbeat)
+
+    def _ask_to_retire(self) -> None:
+        self._link.send("retire", reason=f"has had {self._most_requests} requests (max_requests)")
 
     def _on_message(self, message: Message) -> None:
         if message["kind"] == "retire":
@@ -128,6 +138,20 @@ class LinkedWorker:
         if not self._closed and not self._server.stopping:
             logger.error("the parent process has died: stopping")
             self._server.stop()
+
+
+def _end_after_parent(window: float) -> None:
+    """End this process some time after its parent, whatever blocks its event loop."""
+    parent = multiprocessing.parent_process()
+    if parent is None or not window:
+        return
+
+    def watch() -> None:
+        parent.join()
+        time.sleep(window + KILL_GRACE)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="asgiserve: end after the parent", daemon=True).start()
 
 
 def _set_title(title: str) -> None:
