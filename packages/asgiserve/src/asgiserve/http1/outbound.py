@@ -8,7 +8,6 @@ import fcntl
 import select
 import socket
 import struct
-import sys
 import termios
 from array import array
 from typing import TYPE_CHECKING, Final
@@ -21,11 +20,6 @@ from .response import ResponseHead
 if TYPE_CHECKING:
     from ..service import Service
 
-#: Bytes of a stream that the kernel keeps beyond those that are on their way; more pieces of a large body
-#: would cost more turns of the event loop. The number of the option is Linux's (Python 3.12 has its name).
-UNSENT: Final = 131072
-_NOTSENT_LOWAT: Final = 25
-
 #: A piece of a body above this is written by itself, because copying it costs more than a second write.
 LARGE_PIECE: Final = 65536
 
@@ -34,7 +28,6 @@ class Outbound:
     """What a connection writes, and how far its client has taken it."""
 
     __slots__ = (
-        "_bounded",
         "_drained",
         "_gathered",
         "_gathered_size",
@@ -56,7 +49,6 @@ class Outbound:
         self._gathered: list[bytes] = []  # what is written soon, in one piece
         self._gathered_size = 0
         self.more_soon = False  # a pipelined request has begun, whose answer may come in the next turn
-        self._bounded = False
         self._drained: Waiters | None = None
         self.unsent = 0  # what the client had not taken at the last look
         self.cut_at = 0.0  # when it loses its connection, unless it takes more until then
@@ -120,17 +112,6 @@ class Outbound:
     def until_close(self) -> bool:
         """Whether the body of the response is ended by the end of the connection (RFC 9112 §6.3)."""
         return type(self.writer) is BodyWriter
-
-    def bound_queue(self) -> None:
-        """Let the kernel take little more of a stream than it can send.
-
-        For a client that does not read it would take 3 MB, which is slow: 5 ms, in which others wait.
-        """
-        if not self._bounded and sys.platform == "linux":
-            self._bounded = True
-            sock = self._transport.get_extra_info("socket")
-            with contextlib.suppress(OSError):  # UNIX sockets have no such option
-                sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, UNSENT)
 
     def wake(self) -> None:
         """Let `drain` look again."""

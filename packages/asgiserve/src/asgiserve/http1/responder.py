@@ -280,10 +280,6 @@ class Responder(ABC):
         if not more:
             self.write(b"", False)
 
-    def bound_queue(self) -> None:
-        """Much was written: let little wait for a client that does not take it."""
-        self.outbound.bound_queue()
-
     async def drain(self) -> None:
         """Wait until the client has read enough, or has left."""
         while self.write_paused:
