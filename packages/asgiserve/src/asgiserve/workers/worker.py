@@ -61,8 +61,8 @@ def run_worker(config: Config, listeners: list[Listener], end: socket.socket, na
         signals=(signal.SIGTERM,),
         beside=lambda server: _linked(server, config, end),
     )
-    # The parent's signal may come after its message, which has ended the server; a handler in Python is undone
-    # while the interpreter ends, and the signal would count as the reason.
+    # The parent's signal may come after its message, which has ended the server; a handler in Python is
+    # undone while the interpreter ends, and the signal would count as the reason.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     exit_soon(code)
     sys.exit(code)
