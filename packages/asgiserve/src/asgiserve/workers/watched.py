@@ -61,7 +61,6 @@ class WatchedWorker:
         self.outdated: Reason | None = None  # why another worker is to take its place
         self.kill_at = NEVER  # unless it has ended by then
         self.stuck = False  # its event loop does not turn
-        self.addresses: list[str] = []
         self.report: dict[str, Any] = {}  # what it told of itself with its last sign of life
         self._on_change = on_change
         self._link: Link | None = None
@@ -83,7 +82,6 @@ class WatchedWorker:
         self.seen_at = time.monotonic()
         if kind == "ready":
             self.ready_at = self.seen_at
-            self.addresses = message["addresses"]
         elif kind == "alive":
             self.report = dict(message)
             return

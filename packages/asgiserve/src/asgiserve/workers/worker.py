@@ -112,7 +112,7 @@ class LinkedWorker:
 
     async def _tell_ready(self) -> None:
         await self._server.started.wait()
-        self._link.send("ready", addresses=self._server.addresses)
+        self._link.send("ready")
 
     async def _beat(self) -> None:
         while True:
