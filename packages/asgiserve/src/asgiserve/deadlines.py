@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Collection, Iterator
-from itertools import islice
 from typing import Final, Protocol
 
 logger: Final = logging.getLogger("asgiserve.error")
@@ -22,9 +22,9 @@ logger: Final = logging.getLogger("asgiserve.error")
 #: Seconds between two sweeps. A deadline is met at most two of them late, and never early.
 TICK: Final = 0.25
 
-#: Deadlines that are met in one turn of the event loop: to end a connection takes up to 0.1 ms, for which a
-#: request that comes meanwhile has to wait; and thousands may have begun at the same time.
-AT_ONCE: Final = 2
+#: Seconds of a turn of the event loop after which no further deadline is met in it: thousands may have begun
+#: at the same time, to end a connection takes up to 0.1 ms, and requests that come meanwhile have to wait.
+SHARE: Final = 5e-6
 
 NEVER: Final = float("inf")
 
@@ -78,12 +78,12 @@ class Deadlines:
         self._expire(iter([waiting for waiting in self._watched if waiting.deadline <= now]))
 
     def _expire(self, expired: Iterator[Waiting]) -> None:
-        ended = 0
-        for waiting in islice(expired, AT_ONCE):
-            ended += 1
+        over = time.perf_counter() + SHARE
+        for waiting in expired:
             try:
                 waiting.expire()
             except Exception:
                 logger.exception("a deadline could not be kept")
-        if ended == AT_ONCE:
-            self._loop.call_soon(self._expire, expired)
+            if time.perf_counter() >= over:
+                self._loop.call_soon(self._expire, expired)
+                return

@@ -23,7 +23,7 @@ logger: Final = logging.getLogger("asgiserve.error")
 
 #: Bytes that an application may send to a client that takes them at once, or to one that gets none of
 #: them (HEAD), before `send` lets the other tasks of the event loop have their turn.
-FAIR_SHARE: Final = 262144
+FAIR_SHARE: Final = 131072
 
 
 class Mode(Enum):
@@ -77,6 +77,10 @@ class Wire(Protocol):
 
     def trail(self, headers: Iterable[tuple[bytes, bytes]], more: bool) -> None:
         """Take trailers, of which the last end the body; raises TypeError or ValueError."""
+        ...
+
+    def bound_queue(self) -> None:
+        """Much was written: let little wait for a client that does not take it."""
         ...
 
     async def drain(self) -> None:
@@ -198,6 +202,7 @@ class Exchange:
     async def _give_way(self) -> None:
         """Let the client read, or the other tasks have their turn; raises ClientDisconnected."""
         if not self._wire.write_paused:
+            self._wire.bound_queue()
             await asyncio.sleep(0)
         else:
             await self._wire.drain()

@@ -8,6 +8,7 @@ import fcntl
 import select
 import socket
 import struct
+import sys
 import termios
 from array import array
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,11 @@ from .response import ResponseHead
 if TYPE_CHECKING:
     from ..service import Service
 
+#: Bytes of a stream that the kernel keeps beyond those that are on their way; more pieces of a large body
+#: would cost more turns of the event loop. The number of the option is Linux's (Python 3.12 has its name).
+UNSENT: Final = 131072
+_NOTSENT_LOWAT: Final = 25
+
 #: A piece of a body above this is written by itself, because copying it costs more than a second write.
 LARGE_PIECE: Final = 65536
 
@@ -28,10 +34,13 @@ class Outbound:
     """What a connection writes, and how far its client has taken it."""
 
     __slots__ = (
+        "_bounded",
+        "_caught_up_at",
         "_drained",
         "_gathered",
         "_gathered_size",
         "_service",
+        "_time_left",
         "_transport",
         "cut_at",
         "head",
@@ -49,8 +58,11 @@ class Outbound:
         self._gathered: list[bytes] = []  # what is written soon, in one piece
         self._gathered_size = 0
         self.more_soon = False  # a pipelined request has begun, whose answer may come in the next turn
+        self._bounded = False
         self._drained: Waiters | None = None
         self.unsent = 0  # what the client had not taken at the last look
+        self._time_left = service.write_wait  # of it, when the client had caught up
+        self._caught_up_at = 0.0
         self.cut_at = 0.0  # when it loses its connection, unless it takes more until then
 
     def write(self, content: bytes) -> None:
@@ -113,6 +125,18 @@ class Outbound:
         """Whether the body of the response is ended by the end of the connection (RFC 9112 §6.3)."""
         return type(self.writer) is BodyWriter
 
+    def bound_queue(self) -> None:
+        """Let the kernel take little more of a stream than it can send.
+
+        For a client that does not read it would take 3 MB, which is slow: 5 ms, in which others wait.
+        """
+        if not self._bounded:
+            self._bounded = True
+            sock = self._transport.get_extra_info("socket")
+            if sock is not None and sys.platform == "linux":
+                with contextlib.suppress(OSError):  # UNIX sockets have no such option
+                    sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, UNSENT)
+
     def wake(self) -> None:
         """Let `drain` look again."""
         if self._drained is not None:
@@ -125,9 +149,22 @@ class Outbound:
         await self._drained.wait()
 
     def watch(self) -> None:
-        """The client has `write_timeout` from now on to take something."""
+        """The client has `write_timeout` from now on to take something, or what it has left of that.
+
+        A stream may be paused many times a second, and each time for a moment: the time of a client that
+        always takes a little, and too little, has to run out over all of them. It gets back as much as it
+        was not waited for.
+        """
+        service = self._service
+        now = service.deadlines.now
         self.unsent = self.queued()
-        self.cut_at = self._service.deadlines.now + self._service.write_wait
+        self.cut_at = now + min(service.write_wait, self._time_left + now - self._caught_up_at)
+
+    def caught_up(self) -> None:
+        """The client has taken enough; nobody waits for it."""
+        self.look()
+        self._caught_up_at = now = self._service.deadlines.now
+        self._time_left = self.cut_at - now
 
     def look(self) -> bool:
         """Whether the client is to be cut off: each byte it takes buys it time, at the least rate allowed.

@@ -280,6 +280,10 @@ class Responder(ABC):
         if not more:
             self.write(b"", False)
 
+    def bound_queue(self) -> None:
+        """Much was written: let little wait for a client that does not take it."""
+        self.outbound.bound_queue()
+
     async def drain(self) -> None:
         """Wait until the client has read enough, or has left."""
         while self.write_paused:
@@ -296,6 +300,7 @@ class Responder(ABC):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self.write_paused = False
+        self.outbound.caught_up()
         self.outbound.wake()
         self.arm()
         if self.exchange is None:
