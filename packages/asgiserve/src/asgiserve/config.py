@@ -20,6 +20,7 @@ from .settings import (
     RESPONSES,
     TIMEOUTS,
     TLS,
+    WEBSOCKETS,
     About,
     Setting,
     definitions,
@@ -296,6 +297,35 @@ class Config:
     )
     limit_concurrency: int = setting(
         0, LIMITS, "Requests in progress in a process. More of them get 503 with Retry-After.", minimum=0
+    )
+
+    ws: Literal["auto", "none"] = setting(
+        "auto", WEBSOCKETS, "`none`: answer requests to open a WebSocket as ordinary ones."
+    )
+    ws_max_size: int = setting(
+        16_777_216,
+        WEBSOCKETS,
+        "Largest message, as the application gets it; above it the WebSocket is closed with 1009.",
+        unit="bytes",
+        minimum=0,
+    )
+    ws_max_fragments: int = setting(
+        100_000, WEBSOCKETS, "Frames of one message; with more of them it is closed with 1009.", minimum=0
+    )
+    ws_max_queue: int = setting(
+        32,
+        WEBSOCKETS,
+        "Messages, of at most 64 KiB together, that wait for the application before no more is read.",
+        minimum=1,
+    )
+    ws_ping_interval: float = setting(
+        20.0, WEBSOCKETS, "Time between two pings; 0: no pings.", unit="s", minimum=0
+    )
+    ws_ping_timeout: float = setting(
+        20.0, WEBSOCKETS, "Time for the answer to a ping. Then the connection is closed.", unit="s", minimum=0
+    )
+    ws_per_message_deflate: bool = setting(
+        True, WEBSOCKETS, "Compress messages from 256 bytes on, where the client can."
     )
 
     server_header: bool = setting(True, RESPONSES, "Send a Server header.")

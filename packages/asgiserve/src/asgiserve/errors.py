@@ -13,6 +13,7 @@ Exception
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 
 
@@ -47,10 +48,11 @@ class StartupFailed(AsgiserveError):
 class RequestRefused(Exception):
     """A request that is answered by the server itself, with ``status``, and never reaches the application."""
 
-    def __init__(self, status: HTTPStatus, reason: str) -> None:
+    def __init__(self, status: HTTPStatus, reason: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
+        self.headers = headers  # that the answer has beside the usual ones
 
 
 class ClientDisconnected(OSError):

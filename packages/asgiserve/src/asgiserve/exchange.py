@@ -147,10 +147,14 @@ class Exchange:
                 break
             if not self._body_complete:
                 self._wire.want_body()
-            if self._readers is None:
-                self._readers = Waiters()
-            await self._readers.wait()
+            await self._wait()
         return {"type": "http.disconnect"}
+
+    async def _wait(self) -> None:
+        """Wait until there may be something to receive."""
+        if self._readers is None:
+            self._readers = Waiters()
+        await self._readers.wait()
 
     async def send(self, message: Message) -> None:
         """Take one event of the response.
@@ -170,7 +174,7 @@ class Exchange:
                 raise RuntimeError("http.response.body was sent before http.response.start")
             body = message.get("body", b"")
             if type(body) is not bytes:
-                body = _bytes(body)
+                body = as_bytes(body)
             more = more_body = message.get("more_body", False)
             if self._mode is not None:
                 self._check_place_of_body()
@@ -304,15 +308,20 @@ class Exchange:
         failed = False
         try:
             await app(self.scope, self.receive, self.send)
-            if not self.complete and not self.gone:
-                failed = True
-                logger.error("%s: the application returned without a complete response", self)
+            failed = self._left_open()
         except asyncio.CancelledError:
             failed = True  # by a deadline or the end of the server, which have said so
         except BaseException as error:
             failed = True
             self._log(error)
         self._wire.ended(self, failed)
+
+    def _left_open(self) -> bool:
+        """Whether the application has returned too early, which is logged."""
+        early = not self.complete and not self.gone
+        if early:
+            logger.error("%s: the application returned without a complete response", self)
+        return early
 
     def _log(self, error: BaseException) -> None:
         """Log what the application raised; that a client left is not an error (ASGI HTTP 2.4)."""
@@ -326,7 +335,8 @@ class Exchange:
         return f"{self.scope.get('method')} {self.scope.get('path')!r}"
 
 
-def _bytes(body: object) -> bytes:
+def as_bytes(body: object) -> bytes:
+    """What an application passes as bytes; raises TypeError if it is something else."""
     if not isinstance(body, (bytes, bytearray, memoryview)):
         raise TypeError(f"the body must be bytes, not {type(body).__name__}")
     return bytes(body)

@@ -8,11 +8,11 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .concurrency import limited
 from .config import Config
-from .deadlines import Deadlines, wait
+from .deadlines import Deadlines, Waiting, wait
 from .http1.parsers import HeadParser, head_parser
 from .http1.response import ResponseRenderer
 from .http1.scope import scope_templates
@@ -24,9 +24,28 @@ from .types import ASGIApplication
 
 if TYPE_CHECKING:
     from .exchange import Exchange
-    from .http1.connection import Connection
+    from .http1.stages import Stage
 
 logger: Final = logging.getLogger("asgiserve.error")
+
+
+class ServedConnection(Waiting, Protocol):
+    """A connection, whatever protocol it speaks."""
+
+    stage: Stage
+
+    @property
+    def unused(self) -> bool:
+        """Whether the client has sent nothing yet."""
+        ...
+
+    def stop(self, patience: float) -> None:
+        """The server drains: end after what is in progress, or else within `patience` seconds."""
+        ...
+
+    def abort(self) -> None:
+        """Reset the connection, whatever is left to be written."""
+        ...
 
 
 class Service:
@@ -39,7 +58,7 @@ class Service:
         self.loop = asyncio.get_running_loop()
         self.context = contextvars.copy_context()  # what each application call starts from
         self.opening = 0  # connections that have not begun yet, such as those in a handshake of TLS
-        self.connections: set[Connection] = set()
+        self.connections: set[ServedConnection] = set()
         self.exchanges: set[Exchange] = set()  # whose application has not returned yet
         self._abandoned: dict[Exchange, float] = {}  # whose client has left; and when they are cancelled
         self.draining = False
@@ -58,6 +77,9 @@ class Service:
         self.response_wait = wait(config.response_timeout)
         self.keep_alive_wait = wait(config.keep_alive_timeout)
         self.write_wait = wait(config.write_timeout)
+        self.ping_wait = wait(config.ws_ping_interval)
+        self.pong_wait = wait(config.ws_ping_timeout)
+        self.websockets = config.ws != "none"
         # In a head that is no longer than this, no line can be too long.
         limits = (config.max_request_line, config.max_header_size, config.max_headers_size)
         self.harmless_head_size = min((limit for limit in limits if limit), default=sys.maxsize)
@@ -117,7 +139,7 @@ class Service:
             if exchange.task is not None:
                 exchange.task.cancel()
 
-    def connection_ended(self, connection: Connection) -> None:
+    def connection_ended(self, connection: ServedConnection) -> None:
         """Strike a connection off the books."""
         self.connections.discard(connection)
         if self.on_connection_ended is not None:

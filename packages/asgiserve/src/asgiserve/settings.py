@@ -21,6 +21,7 @@ PROXIES: Final = "Behind proxies"
 PROCESSES: Final = "Processes"
 TIMEOUTS: Final = "Timeouts (0 turns one off)"
 LIMITS: Final = "Limits (0 turns one off)"
+WEBSOCKETS: Final = "WebSockets"
 RESPONSES: Final = "Responses"
 LOGGING: Final = "Logging and metrics"
 

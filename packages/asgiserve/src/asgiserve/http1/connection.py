@@ -14,13 +14,15 @@ from typing import Final, cast
 from ..deadlines import NEVER, TICK
 from ..errors import RequestRefused
 from ..exchange import Exchange
+from ..websocket.exchange import WebSocketExchange
+from ..websocket.handshake import Handshake, websocket_scope
 from .half_closed import HalfClosed
 from .inbound import Inbound
 from .outbound import Outbound
 from .request import CLOSE, NO_REQUEST, Fields
-from .responder import Responder
 from .scope import Endpoints, http_scope
 from .stages import EXPIRE, Stage, arm
+from .upgrade import Upgradable
 
 logger: Final = logging.getLogger("asgiserve.error")
 
@@ -45,10 +47,15 @@ _HEAD: Final = re.compile(rb"HEAD [!-~]+ HTTP/1\.[01]\r\n")
 _RESPONSE: Final = Stage.RESPONSE
 
 
-class Connection(Responder, asyncio.Protocol):
+class Connection(Upgradable, asyncio.Protocol):
     """The server's side of one HTTP/1.1 connection."""
 
     __slots__ = ()
+
+    @property
+    def unused(self) -> bool:
+        """Whether the client has sent nothing yet."""
+        return self.stage is Stage.HEAD and not self.inbound.held
 
     # What the event loop calls
 
@@ -153,8 +160,15 @@ class Connection(Responder, asyncio.Protocol):
         self._fields = fields
         self._persistence = fields.persistence if not service.draining else CLOSE
         bodiless = self.inbound.body is None
+        exchange: Exchange
         scope = http_scope(method, target, fields, self.endpoints, service)
-        self.exchange = exchange = Exchange(self, scope, content, bodiless)
+        if fields.upgrades and method == "GET" and not fields.has_body and service.websockets:
+            handshake = Handshake(fields.headers)
+            self._persistence = CLOSE  # no other request follows
+            exchange = WebSocketExchange(self, websocket_scope(scope, handshake.subprotocols), handshake)
+        else:
+            exchange = Exchange(self, scope, content, bodiless)
+        self.exchange = exchange
         if self._half_closed is not None:
             self._half_closed.next_request()
             exchange.half_close(waits=True)
@@ -231,7 +245,7 @@ class Connection(Responder, asyncio.Protocol):
             self.exchange.leave()
             self._cut()
             return
-        self.answer(refused.status, str(refused))
+        self.answer(refused.status, str(refused), refused.headers)
 
     # The end of the connection
 

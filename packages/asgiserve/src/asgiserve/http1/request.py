@@ -79,6 +79,7 @@ class Fields:
         "http_version",
         "persistence",
         "raw",
+        "upgrades",
     )
 
     def __init__(self, http_version: str, raw: bytes) -> None:
@@ -93,6 +94,7 @@ class Fields:
         self.accepts_trailers = False
         self.connection_options: tuple[bytes, ...] = ()
         self.persistence = CLOSE  # PERSIST, PERSIST_1_0 or CLOSE: what the client wants
+        self.upgrades = False  # to a WebSocket, which the client wants to speak on this connection
 
 
 Rule = Callable[[Fields, bytes], None]
@@ -156,6 +158,8 @@ def _check_fields(fields: Fields) -> None:
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "the Host field is missing")  # RFC 9112 §3.2
         if b"close" not in fields.connection_options:
             fields.persistence = PERSIST
+        if fields.upgrades and b"upgrade" not in fields.connection_options:
+            fields.upgrades = False  # RFC 9110 §7.8: somebody has passed it on without thinking
     elif b"keep-alive" in fields.connection_options and b"close" not in fields.connection_options:
         fields.persistence = PERSIST_1_0
     if fields.chunked and fields.content_length is not None:  # RFC 9112 §6.1: request smuggling
@@ -307,6 +311,12 @@ def _te(fields: Fields, value: bytes) -> None:
         fields.accepts_trailers = True
 
 
+def _upgrade(fields: Fields, value: bytes) -> None:
+    """RFC 9110 §7.8: the protocols that the client would rather speak; HTTP/1.0 has no upgrades."""
+    protocols = [protocol.strip(b" \t") for protocol in value.lower().split(b",")]
+    fields.upgrades = fields.upgrades or (fields.http_version == "1.1" and b"websocket" in protocols)
+
+
 #: The fields that a server has to understand itself, and the rule for each.
 RULES: Final[dict[bytes, Rule]] = {
     b"host": _host,
@@ -315,4 +325,5 @@ RULES: Final[dict[bytes, Rule]] = {
     b"connection": _connection,
     b"expect": _expect,
     b"te": _te,
+    b"upgrade": _upgrade,
 }

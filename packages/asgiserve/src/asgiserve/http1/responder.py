@@ -348,9 +348,9 @@ class Responder(ABC):
         for observe in self.service.observers:
             observe(outcome)
 
-    def answer(self, status: HTTPStatus, text: str) -> None:
+    def answer(self, status: HTTPStatus, text: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """Answer in the application's place, and close."""
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+        headers = [*headers, (b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
         head = self.service.renderer.check(status.value, headers)
         if self.exchange is not None:
             self.exchange.leave()

@@ -25,6 +25,7 @@ class Stage(Enum):
     BODY = auto()  # the client, to send more of a body
     RESPONSE = auto()  # the application, to start its response
     HELD = auto()  # the application, to pass the first piece of the body, which leaves with the head
+    WEBSOCKET = auto()  # nobody: it is a WebSocket now
     STREAM = auto()  # the application, to go on with its response: for ever
     WRITE = auto()  # the client, to read
     CLOSING = auto()  # the client, to take the last bytes

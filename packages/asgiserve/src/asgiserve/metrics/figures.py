@@ -16,8 +16,7 @@ from ..http1.stages import Stage
 from ..outcome import Outcome
 
 if TYPE_CHECKING:
-    from ..http1.connection import Connection
-    from ..service import Service
+    from ..service import ServedConnection, Service
 
 #: Upper bounds of the histogram of durations, in seconds; its last bucket has none.
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -34,13 +33,14 @@ STATES: Final = {
     Stage.HELD: "waiting",
     Stage.STREAM: "writing",
     Stage.WRITE: "writing",
+    Stage.WEBSOCKET: "websocket",
     Stage.CLOSING: "closing",
     Stage.FAREWELL: "closing",
     Stage.LINGER: "closing",
 }
 
 #: Kinds of timeouts, as `Service.timeouts` counts them.
-TIMEOUTS: Final = ("request_head", "request_body", "response", "write", "keep_alive", "shutdown")
+TIMEOUTS: Final = ("request_head", "request_body", "response", "write", "keep_alive", "ping", "shutdown")
 
 
 @dataclass(slots=True)
@@ -107,8 +107,6 @@ class Meter:
         return figures
 
 
-def _state(connection: Connection) -> str:
+def _state(connection: ServedConnection) -> str:
     """What a connection is at; one that was opened ahead of need is idle, too."""
-    if connection.stage is Stage.HEAD and not connection.inbound.held:
-        return "idle"
-    return STATES[connection.stage]
+    return "idle" if connection.unused else STATES[connection.stage]

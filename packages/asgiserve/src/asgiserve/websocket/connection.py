@@ -1,0 +1,322 @@
+"""A WebSocket on the wire: an asyncio Protocol that takes a connection over from HTTP/1.1."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from ..deadlines import NEVER, TICK
+from ..http1.stages import Stage
+from .closing import (
+    ABNORMAL,
+    INTERNAL_ERROR,
+    NORMAL,
+    SERVICE_RESTART,
+    ProtocolError,
+    read_close,
+    render_close,
+)
+from .deflate import MIN_SIZE, Deflate, Deflater, Inflater
+from .frames import CLOSE, COMPRESSED, FIN, PING, PONG, FrameReader, frame_head
+
+if TYPE_CHECKING:
+    from ..exchange import Exchange
+    from ..http1.outbound import Outbound
+    from ..http1.scope import Endpoints
+    from ..service import Service
+    from .exchange import WebSocketExchange
+
+logger: Final = logging.getLogger("asgiserve.error")
+
+#: Seconds that a client has to answer a Close frame; and to close its side when nothing more is sent.
+CLOSE_WAIT: Final = 5.0
+LINGER: Final = 2.0
+
+#: Messages above this are not copied to join them with their frame's head.
+_LARGE: Final = 65536
+
+
+class WebSocketConnection(asyncio.Protocol):
+    """The server's side of an accepted WebSocket: the wire of its exchange."""
+
+    __slots__ = (
+        "_closing",
+        "_deflater",
+        "_ended",
+        "_heard",
+        "_outbound",
+        "_paused",
+        "_pinged",
+        "_pong_due",
+        "_reader",
+        "_service",
+        "_stop_at",
+        "_transport",
+        "deadline",
+        "endpoints",
+        "exchange",
+        "stage",
+        "write_paused",
+    )
+
+    def __init__(
+        self,
+        service: Service,
+        transport: asyncio.Transport,
+        endpoints: Endpoints,
+        outbound: Outbound,
+        exchange: WebSocketExchange,
+        deflate: Deflate | None,
+    ) -> None:
+        self._service = service
+        self._transport = transport
+        self.endpoints = endpoints
+        self._outbound = outbound
+        self.exchange = exchange
+        config = service.config
+        self._reader = FrameReader(
+            self._on_message,
+            self._on_control,
+            max_size=config.ws_max_size,
+            max_fragments=config.ws_max_fragments,
+            inflater=Inflater(deflate) if deflate is not None else None,
+        )
+        self._deflater = Deflater(deflate) if deflate is not None else None
+        self.stage = Stage.WEBSOCKET
+        self.write_paused = False  # the client reads more slowly than the application sends
+        self._paused = False  # the socket is not read: the application has not taken what came
+        self._closing = False  # a Close frame was sent: nothing may follow
+        self._ended = False  # nothing more is read
+        self._heard = True  # something came since the last ping
+        self._pinged = False  # a ping is not answered yet
+        self._pong_due: bytes | None = None  # the payload of the last ping that could not be answered yet
+        self._stop_at = NEVER  # when the server, which drains, closes it
+        self.deadline = service.deadlines.now + service.ping_wait
+
+    def begin(self, answer: bytes, rest: bytes) -> None:
+        """Write the answer to the handshake; `rest` came behind that."""
+        self._outbound.gather(answer)
+        if rest:
+            self.data_received(rest)
+        if self._service.draining:
+            self.stop(self._service.patience)
+
+    @property
+    def unused(self) -> bool:
+        """Whether the client has sent nothing yet."""
+        return False
+
+    # What the event loop calls
+
+    def data_received(self, data: bytes) -> None:
+        """Read what the client has sent."""
+        self._heard = True
+        if not self._ended:
+            try:
+                self._reader.feed(data)
+            except ProtocolError as error:
+                self._fail(error)
+
+    def eof_received(self) -> bool:
+        """The client has closed its side: so does the server, as there is no half of a WebSocket."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than the application sends."""
+        self.write_paused = True
+        self._outbound.watch()
+        if not self._ended:
+            self.deadline = self._service.deadlines.now + TICK
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self.write_paused = False
+        self._outbound.caught_up()
+        self._outbound.wake()
+        if not self._ended:
+            self._wait(CLOSE_WAIT if self._closing else self._service.ping_wait)
+        if self._pong_due is not None:
+            payload, self._pong_due = self._pong_due, None
+            self._on_control(PING, payload)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the application, and strike the connection off the books."""
+        self._ended = self._closing = True
+        self.deadline = NEVER
+        self.exchange.disconnect(ABNORMAL, "")
+        self.write_paused = False
+        self._outbound.wake()
+        del self._reader  # it refers back to us
+        self._service.connection_ended(self)
+
+    # What the reader calls
+
+    def _on_message(self, message: str | bytes) -> bool:
+        if self._closing:
+            return True
+        if self.exchange.deliver(message, self._service.config.ws_max_queue):
+            return True
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+        return False
+
+    def _on_control(self, opcode: int, payload: bytes) -> bool:
+        if opcode == PING:
+            if self.write_paused:
+                self._pong_due = payload  # only the last one has to be answered (RFC 6455 §5.5.3)
+            elif not self._closing:
+                self._write(FIN | PONG, payload)
+        elif opcode == CLOSE:
+            code, reason = read_close(payload)
+            if not self._closing:
+                self._say_close(payload[:2])
+            self.exchange.disconnect(code, reason)
+            self._end()
+            return False
+        elif self._pinged and not self._closing:
+            self._pinged = False
+            self._wait(self._service.ping_wait)
+        return True
+
+    # What the exchange calls
+
+    def send_message(self, first: int, payload: bytes) -> None:
+        """Write a message, of which `first` is the first byte of its frame."""
+        size = len(payload)
+        if size >= MIN_SIZE and self._deflater is not None:
+            payload = self._deflater.deflate(payload)
+            size = len(payload)
+            first |= COMPRESSED
+        self._write(first, payload)
+
+    def close_with(self, code: int, reason: str) -> None:
+        """Begin to close, from the server's side; raises TypeError or ValueError with nothing written."""
+        if not self._closing:
+            self._say_close(render_close(code, reason))
+            self.exchange.disconnect(code, reason, at_once=True)
+            self._resume()
+
+    def read_on(self) -> None:
+        """Read on in the next turn of the event loop: an application that only receives lets others live."""
+        self._service.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._ended:
+            self._resume()
+            self.data_received(b"")
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+
+    async def drain(self) -> None:
+        """Wait until the client has read enough, or has left."""
+        while self.write_paused:
+            await self._outbound.drain()
+
+    def bound_queue(self) -> None:
+        """Much was written: let little wait for a client that does not take it."""
+        self._outbound.bound_queue()
+
+    def ended(self, exchange: Exchange, failed: bool) -> None:
+        """The application has returned, or raised: close in its place."""
+        service = self._service
+        service.exchange_ended(exchange)
+        if failed:
+            self.close_with(SERVICE_RESTART if service.draining else INTERNAL_ERROR, "")
+        else:
+            self.close_with(NORMAL, "")
+
+    # The end
+
+    def _write(self, first: int, payload: bytes) -> None:
+        outbound = self._outbound
+        head = frame_head(first, len(payload))
+        if len(payload) > _LARGE:
+            outbound.gather(head)
+            outbound.gather(payload)
+        else:
+            outbound.gather(head + payload)
+
+    def _say_close(self, payload: bytes) -> None:
+        """Send a Close frame, and wait for the client's."""
+        self._closing = True
+        self._write(FIN | CLOSE, payload)
+        self._outbound.flush()
+        self.deadline = self._service.deadlines.now + CLOSE_WAIT
+
+    def _fail(self, error: ProtocolError) -> None:
+        """Fail the connection (RFC 6455 §7.1.7): say why, and read no more."""
+        logger.info("%s: %s: closed with %d: %s", self.endpoints, self.exchange, error.code, error)
+        if not self._closing:
+            self._say_close(render_close(error.code, error.reason))
+        self.exchange.disconnect(error.code, error.reason)
+        self._end()
+
+    def _end(self) -> None:
+        """Both sides have said goodbye, or need not: the server closes first (RFC 6455 §7.1.1)."""
+        self._ended = True
+        self._resume()
+        self._outbound.flush()
+        if self._transport.is_closing():
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            self.deadline = self._service.deadlines.now + LINGER
+        else:
+            self._transport.close()
+            self.deadline = self._service.deadlines.now + CLOSE_WAIT
+
+    def abort(self) -> None:
+        """Reset the connection, whatever is left to be written."""
+        self._ended = True
+        self._outbound.abort()
+
+    def stop(self, patience: float) -> None:
+        """The server drains: the client shall come again, to another one, in `patience` seconds."""
+        if patience and not self._closing:
+            self._stop_at = min(self._stop_at, self._service.deadlines.now + patience)
+            self.deadline = min(self.deadline, self._stop_at)
+        else:
+            self.close_with(SERVICE_RESTART, "")
+
+    # Deadlines
+
+    def _wait(self, wait: float) -> None:
+        """Wait for so many seconds."""
+        self.deadline = min(self._service.deadlines.now + wait, self._stop_at)
+
+    def expire(self) -> None:
+        """The deadline has passed: cut a client that does not read or answer, or ask whether it is there."""
+        service = self._service
+        now = service.deadlines.now
+        if self._ended:
+            self.abort()
+        elif self.write_paused:
+            self.deadline = now + TICK
+            if self._outbound.look():
+                service.timeouts["write"] += 1
+                logger.info("%s: %s: the client does not read", self.endpoints, self.exchange)
+                self.abort()
+        elif self._closing:
+            self.abort()
+        elif now >= self._stop_at:
+            self._stop_at = NEVER
+            self.close_with(SERVICE_RESTART, "")
+        elif self._pinged and not self._heard and not self._paused:
+            service.timeouts["ping"] += 1
+            logger.info("%s: %s: no answer to a ping", self.endpoints, self.exchange)
+            self._say_close(render_close(INTERNAL_ERROR, "no answer to a ping"))
+            self.exchange.disconnect(ABNORMAL, "no answer to a ping")
+            self._end()
+        elif self._pinged:
+            self._pinged = False
+            self._wait(service.ping_wait)
+        else:
+            self._pinged = True
+            self._heard = False
+            self._write(FIN | PING, b"")
+            self._wait(service.pong_wait)
