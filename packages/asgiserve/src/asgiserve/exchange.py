@@ -34,10 +34,26 @@ class Mode(Enum):
     SENDING_FILE = auto()  # nothing may, until its end
 
 
-class Wire(Protocol):
-    """What carries an exchange: an HTTP/1.1 connection."""
+class Carrier(Protocol):
+    """What carries an exchange, whatever that consists of."""
 
     write_paused: bool  # the client reads more slowly than the application writes
+
+    def bound_queue(self) -> None:
+        """Much was written: let little wait for a client that does not take it."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the client has read enough, or has left."""
+        ...
+
+    def ended(self, exchange: Exchange, failed: bool) -> None:
+        """The application has returned, or raised."""
+        ...
+
+
+class Wire(Carrier, Protocol):
+    """What carries an exchange of HTTP: an HTTP/1.1 connection."""
 
     def want_body(self) -> None:
         """Read on: the application waits for more of the request body, or took what there was."""
@@ -79,20 +95,8 @@ class Wire(Protocol):
         """Take trailers, of which the last end the body; raises TypeError or ValueError."""
         ...
 
-    def bound_queue(self) -> None:
-        """Much was written: let little wait for a client that does not take it."""
-        ...
-
-    async def drain(self) -> None:
-        """Wait until the client has read enough, or has left."""
-        ...
-
     def verify(self) -> None:
         """Find out whether a client that sends no more has left; call `leave` if it has."""
-        ...
-
-    def ended(self, exchange: Exchange, failed: bool) -> None:
-        """The application has returned, or raised."""
         ...
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from ..errors import ClientDisconnected
-from ..exchange import FAIR_SHARE, Exchange, Wire, as_bytes
+from ..exchange import FAIR_SHARE, Carrier, Exchange, Wire, as_bytes
 from ..types import Message, Scope
 from .closing import ABNORMAL, NORMAL
 from .frames import BINARY, FIN, TEXT
@@ -30,7 +30,7 @@ _BINARY: Final = FIN | BINARY
 _DENIAL: Final = ("websocket.http.response.start", "websocket.http.response.body")
 
 
-class OpenWire(Wire, Protocol):
+class OpenWire(Carrier, Protocol):
     """What carries an accepted WebSocket."""
 
     def send_message(self, first: int, payload: bytes) -> None:
@@ -159,9 +159,8 @@ class WebSocketExchange(Exchange):
                 raise RuntimeError("websocket.accept was sent after the handshake was denied")
             if self.gone:
                 raise ClientDisconnected("the client has left")
-            self._wire = self._open = self._opening.accept(
-                self, message.get("subprotocol"), message.get("headers") or ()
-            )
+            self._open = self._opening.accept(self, message.get("subprotocol"), message.get("headers") or ())
+            self._wire = cast(Wire, self._open)  # all that is called from now on is `Carrier`
         elif kind == "websocket.send":
             raise RuntimeError("websocket.send was sent before websocket.accept")
         else:
