@@ -359,7 +359,9 @@ class TestDisconnects:
 
 
 class TestProtocols:
-    async def test_a_websocket_is_refused_before_it_is_accepted(self, app: Application[Any]) -> None:
+    async def test_a_websocket_that_no_route_is_for_is_closed_before_it_is_accepted(
+        self, app: Application[Any]
+    ) -> None:
         sent: list[Message] = []
 
         async def receive() -> Message:
@@ -369,7 +371,7 @@ class TestProtocols:
             sent.append(message)
 
         await app({"type": "websocket", "path": "/"}, receive, send)
-        assert sent == [{"type": "websocket.close"}]
+        assert [message["type"] for message in sent] == ["websocket.close"]
 
     async def test_an_unknown_protocol_is_an_error_that_names_it(self, app: Application[Any]) -> None:
         exchange = Exchange()

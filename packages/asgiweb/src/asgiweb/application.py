@@ -12,7 +12,7 @@ from .asgi import Message, Receive, Scope, Send
 from .chain import compose, not_a_response
 from .error_handlers import ErrorHandlers
 from .errors import ClientDisconnected, StateError
-from .exceptions import HTTPMethodNotAllowed, HTTPNotFound
+from .exceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPUpgradeRequired
 from .handlers import AnyErrorHandler, ErrorHandler, Handler, Hook, Lifespan, Middleware
 from .lifespan import run_lifespan
 from .request import Request
@@ -21,6 +21,7 @@ from .routing import Route, RouteDecorators
 from .signatures import check_middleware
 from .streaming import close_unsent
 from .typevars import Error, State
+from .websockets import Handshake
 
 logger = logging.getLogger("asgiweb")
 
@@ -158,6 +159,38 @@ class Application(RouteDecorators[State]):
             if request.streams:
                 await close_unsent(request.streams, sent)
 
+    async def _converse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a handler talk to a websocket, or answer its handshake with a response."""
+        if (await receive())["type"] != "websocket.connect":
+            return
+        route, match_info = self.router.resolve_websocket(scope) or (None, {})
+        request = Handshake(self, scope, receive, send, route, match_info)
+        endpoint = self._unrouted_endpoint if route is None else route.endpoint or self._compose(route)
+        ws = request.websocket
+        sent = None
+        try:
+            try:
+                response = await endpoint(request)
+                if not isinstance(response, Response):
+                    raise not_a_response(request, response)
+                if response.stream is not None:
+                    request.streams += (response.stream,)
+                start = response.start_message(request.method)
+            except Exception as error:
+                response, start = await self._answer(request, error)
+            if ws.accepted:
+                # It is closed already, unless it was a middleware that has failed.
+                await ws.close(1011)
+            elif ws.close_code is None:
+                sent = response.stream
+                await request.deny(response, start)
+        except ClientDisconnected as error:
+            logger.debug("websocket %r: %s", scope["path"], error)
+        finally:
+            request.finish()
+            if request.streams:
+                await close_unsent(request.streams, sent)
+
     async def _answer(self, request: Request[State], error: Exception) -> tuple[Response, Message]:
         """Answer what comes out of the whole chain."""
         response = await self._errors.answer(request, error)
@@ -175,20 +208,22 @@ class Application(RouteDecorators[State]):
         return route.endpoint
 
     async def _unrouted(self, request: Request[Any]) -> Response:
-        """Answer 404, 405, or an OPTIONS request that no route answers."""
+        """Answer 404, 405, 426, or an OPTIONS request that no route answers."""
         allowed = self.router.allowed_methods(request.scope)
-        if not allowed:
+        method = request.method
+        if not allowed or (method in allowed and request.websocket is not None):
             raise HTTPNotFound
-        if request.method == "OPTIONS":
+        if method == "OPTIONS":
             return Response(None, 204, headers={"allow": ", ".join(allowed)})
+        if method in allowed:
+            # Only websockets are answered here (RFC 9110, 15.5.22).
+            raise HTTPUpgradeRequired("this is a websocket", headers={"upgrade": "websocket"})
         raise HTTPMethodNotAllowed(allowed)
 
     async def _other_protocol(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await run_lifespan(self, scope, receive, send)
         elif scope["type"] == "websocket":
-            # Closed before it is accepted, which servers answer with 403.
-            await receive()
-            await send({"type": "websocket.close"})
+            await self._converse(scope, receive, send)
         else:
-            raise RuntimeError(f"asgiweb answers http and lifespan scopes, not {scope['type']!r}")
+            raise RuntimeError(f"asgiweb answers http, websocket and lifespan scopes, not {scope['type']!r}")

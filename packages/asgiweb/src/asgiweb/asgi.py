@@ -12,3 +12,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HeaderPair: TypeAlias = tuple[bytes, bytes]
+
+#: Where in a scope a test client puts a list for the application's faults, which are only logged otherwise.
+FAULTS = "asgiweb.faults"

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from .asgi import FAULTS
 from .debug import debug_response
-from .errors import ClientDisconnected, RegistrationError
+from .errors import ClientDisconnected, InvalidMessage, RegistrationError
 from .exceptions import HTTPException, HTTPInternalServerError
 from .handlers import AnyErrorHandler
 from .request import Request
@@ -46,6 +47,8 @@ class ErrorHandlers:
         """Make a response of an exception. Raises ClientDisconnected, which is no fault and has no answer."""
         if isinstance(error, ClientDisconnected):
             raise error
+        if request.websocket is not None and request.websocket.accepted:
+            return self._conversation_failed(request, error)
         handler = self._find(error)
         if handler is None and not isinstance(error, HTTPException) and not self._debug:
             handler = self._by_status.get(500)
@@ -76,6 +79,14 @@ class ErrorHandlers:
             return debug_response(request, error)
         return HTTPInternalServerError().response()
 
+    def _conversation_failed(self, request: Request[Any], error: Exception) -> Response:
+        """Log what ended a websocket, which is all that can be done: it has got its answer, a 101."""
+        if isinstance(error, InvalidMessage):
+            logger.debug("websocket %r: %s", request.path, error)
+        else:
+            self._log(request, error)
+        return Response(None, 101)
+
     def _find(self, error: Exception) -> AnyErrorHandler | None:
         if isinstance(error, HTTPException) and error.status in self._by_status:
             return self._by_status[error.status]
@@ -85,4 +96,8 @@ class ErrorHandlers:
         return None
 
     def _log(self, request: Request[Any], error: Exception) -> None:
-        logger.error("%s %r failed", request.method, request.path, exc_info=error)
+        kind = request.method if request.websocket is None else "websocket"
+        logger.error("%s %r failed", kind, request.path, exc_info=error)
+        faults = request.scope.get(FAULTS)
+        if faults is not None:
+            faults.append(error)

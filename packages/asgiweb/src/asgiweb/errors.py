@@ -6,9 +6,13 @@
     │   ├── UrlError             url_for() cannot build the URL that it is asked for
     │   ├── HeaderError          a response header or cookie that must not be sent
     │   ├── BodyConsumed         the body was streamed and cannot be read a second time
-    │   └── StateError           the state was asked for before anybody had set it
+    │   ├── StateError           the state was asked for before anybody had set it
+    │   └── WebSocketError       a websocket is used out of turn, or closed with a code that there is not
+    ├── ValueError
+    │   └── InvalidMessage       the client sends what the handler of a websocket does not read
     └── ConnectionError
         └── ClientDisconnected   nobody is there any more to send the body or to read the answer
+            └── WebSocketDisconnect   the websocket is closed: by the client, the server or the application
 
 The exceptions that are answers, one for each status, are in ``asgiweb.exceptions``.
 """
@@ -40,5 +44,33 @@ class StateError(AsgiwebError):
     """``state`` was asked for, but no lifespan has yielded it and nobody has assigned it."""
 
 
+class WebSocketError(AsgiwebError):
+    """A websocket is used out of turn, such as before it is accepted, or with a code that there is not."""
+
+
+class InvalidMessage(ValueError):
+    """A message is not what the handler of a websocket reads here: the fault of the client.
+
+    If nobody handles it, the websocket is closed with ``code`` and ``reason`` (RFC 6455, 7.4.1).
+    """
+
+    def __init__(self, reason: str, *, code: int = 1007) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+
+
 class ClientDisconnected(ConnectionError):
     """The client has left. Not an error of the application: it is answered and logged by nobody."""
+
+
+class WebSocketDisconnect(ClientDisconnected):
+    """The websocket is closed, with ``code`` and ``reason``; no error of a handler that it leaves.
+
+    1005: the client gave no code. 1006: the connection was lost (RFC 6455, 7.4.1).
+    """
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(f"the websocket is closed: {code} {reason}".rstrip())
+        self.code = code
+        self.reason = reason

@@ -13,7 +13,7 @@ import logging
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from .asgi import Receive, Scope, Send
+from .asgi import FAULTS, Receive, Scope, Send
 from .handlers import Hook
 from .typevars import State
 
@@ -37,6 +37,7 @@ async def run_lifespan(app: Application[State], scope: Scope, receive: Receive, 
     except Exception as error:
         failure = error
         logger.error("the application's %s failed", phase, exc_info=error)
+        scope.get(FAULTS, []).append(error)
     if failure is None and phase == "shutdown":
         await send({"type": "lifespan.shutdown.complete"})
     else:

@@ -24,6 +24,7 @@ from .typevars import State
 if TYPE_CHECKING:
     from .application import Application
     from .routing import Route
+    from .websockets import WebSocket
 
 # RFC 9110, 7.2, with RFC 3986, 3.2.2. What passes here cannot make yarl fail when it takes the URL apart.
 _HOST = re.compile(r"([0-9A-Za-z\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{0,5}))?")
@@ -94,6 +95,11 @@ class Request(Generic[State]):
         if self._context is None:
             self._context = {}
         return self._context
+
+    @property
+    def websocket(self) -> WebSocket[State] | None:
+        """The websocket that this request opens, or None."""
+        return None
 
     @property
     def method(self) -> str:

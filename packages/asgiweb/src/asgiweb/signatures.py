@@ -12,12 +12,14 @@ import typing
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from types import UnionType
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import RegistrationError
-from .handlers import AnyRouteHandler, Handler
+from .handlers import AnyRouteHandler, AnyWebSocketHandler, Handler
 from .request import Request
-from .response import Response
+from .websockets import WebSocket
+
+Result = TypeVar("Result")
 
 _BY_POSITION = (
     inspect.Parameter.POSITIONAL_ONLY,
@@ -49,15 +51,30 @@ def bind_handler(handler: AnyRouteHandler, types: Mapping[str, type[Any]]) -> Ha
 
     RegistrationError if the handler is no coroutine function or wants what the path does not have.
     """
+    return _bound(handler, types, Request)
+
+
+def bind_websocket_handler(
+    handler: AnyWebSocketHandler, types: Mapping[str, type[Any]]
+) -> Callable[[WebSocket[Any]], Coroutine[Any, Any, None]]:
+    """Make of a websocket's handler what is called with the websocket alone; otherwise as above."""
+    return _bound(handler, types, WebSocket)
+
+
+def _bound(
+    handler: Callable[..., Coroutine[Any, Any, Result]], types: Mapping[str, type[Any]], subject: type[Any]
+) -> Callable[[Any], Coroutine[Any, Any, Result]]:
     _check_async(handler, "a handler")
+    noun = subject.__name__.lower()
     parameters = list(_signature(handler).parameters.values())
     if not parameters or parameters[0].kind not in _BY_POSITION:
-        raise RegistrationError("a handler takes the request by position, before the path's parameters")
+        raise RegistrationError(f"a handler takes the {noun} by position, before the path's parameters")
     first, *others = parameters
+    _check_subject(first, handler, subject)
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in others):
         if first.name in types:
             raise RegistrationError(
-                f"the path's parameter {first.name!r} is what the handler calls its request"
+                f"the path's parameter {first.name!r} is what the handler calls its {noun}"
             )
         return _bind(handler, tuple(types), everything=True)
     wanted = [parameter for parameter in others if parameter.kind is not inspect.Parameter.VAR_POSITIONAL]
@@ -67,15 +84,17 @@ def bind_handler(handler: AnyRouteHandler, types: Mapping[str, type[Any]]) -> Ha
     return _bind(handler, names, everything=len(names) == len(types))
 
 
-def _bind(handler: AnyRouteHandler, names: tuple[str, ...], *, everything: bool) -> Handler:
+def _bind(
+    handler: Callable[..., Coroutine[Any, Any, Result]], names: tuple[str, ...], *, everything: bool
+) -> Callable[[Any], Coroutine[Any, Any, Result]]:
     if not names:
         return handler
     if everything:
-        return lambda request: handler(request, **request.match_info)
+        return lambda subject: handler(subject, **subject.match_info)
 
-    def call(request: Request[Any]) -> Coroutine[Any, Any, Response]:
-        match_info = request.match_info
-        return handler(request, **{name: match_info[name] for name in names})
+    def call(subject: Request[Any] | WebSocket[Any]) -> Coroutine[Any, Any, Result]:
+        match_info = subject.match_info
+        return handler(subject, **{name: match_info[name] for name in names})
 
     return call
 
@@ -116,8 +135,19 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(function)
 
 
+def _check_subject(parameter: inspect.Parameter, handler: Callable[..., Any], subject: type[Any]) -> None:
+    """Refuse a handler of requests where websockets are what comes, and the other way round."""
+    annotation = _evaluated(parameter.annotation, handler)
+    wanted = typing.get_origin(annotation) or annotation
+    if wanted in (Request, WebSocket) and wanted is not subject:
+        raise RegistrationError(
+            f"the handler wants a {wanted.__name__}, and here it is given a {subject.__name__}: "
+            f"'@app.websocket' is for websockets, and '@app.get' and its like for requests"
+        )
+
+
 def _check_parameter(
-    parameter: inspect.Parameter, handler: AnyRouteHandler, types: Mapping[str, type[Any]]
+    parameter: inspect.Parameter, handler: Callable[..., Any], types: Mapping[str, type[Any]]
 ) -> None:
     if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
         raise RegistrationError(
@@ -139,7 +169,7 @@ def _check_parameter(
         )
 
 
-def _evaluated(annotation: Any, handler: AnyRouteHandler) -> Any:
+def _evaluated(annotation: Any, handler: Callable[..., Any]) -> Any:
     """Return what an annotation means; Any where that cannot be found out."""
     if annotation is inspect.Parameter.empty:
         return Any

@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, Protocol, Unpack
 
-from ..handlers import RouteHandler
+from ..handlers import RouteHandler, WebSocketHandler
 from ..typevars import Parameters, State
-from .router import RouteOptions, Router
+from .router import RouteOptions, Router, WebSocketRouteOptions
 
 
 class Registrar(Protocol[State]):
     """Registers the function it is called with, and gives it back unchanged."""
 
     def __call__(self, handler: RouteHandler[State, Parameters], /) -> RouteHandler[State, Parameters]:
+        """Register ``handler``."""
+
+
+class WebSocketRegistrar(Protocol[State]):
+    """Registers the function it is called with, and gives it back unchanged."""
+
+    def __call__(
+        self, handler: WebSocketHandler[State, Parameters], /
+    ) -> WebSocketHandler[State, Parameters]:
         """Register ``handler``."""
 
 
@@ -63,3 +72,12 @@ class RouteDecorators(Generic[State]):
     def options(self, path: str, **options: Unpack[RouteOptions]) -> Registrar[State]:
         """Register the decorated handler for OPTIONS, instead of the automatic answer."""
         return self.route(path, methods=("OPTIONS",), **options)
+
+    def websocket(self, path: str, **options: Unpack[WebSocketRouteOptions]) -> WebSocketRegistrar[State]:
+        """Register the decorated handler for websockets; the path may have a GET route beside it."""
+
+        def register(handler: WebSocketHandler[State, Parameters]) -> WebSocketHandler[State, Parameters]:
+            self.router.add_websocket(path, handler, **options)
+            return handler
+
+        return register

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..handlers import AnyRouteHandler, Handler, Middleware
+from ..handlers import AnyRouteHandler, AnyWebSocketHandler, Handler, Middleware
 from .patterns import Pattern
+
+#: Stands among the methods for opening a websocket. No method is written like this.
+WEBSOCKET = "websocket"
 
 
 @dataclass(slots=True, eq=False)
@@ -15,9 +18,9 @@ class Route:
     """A path pattern with the methods and the handler that belong to it."""
 
     pattern: Pattern
-    #: In capitals and sorted, without the HEAD that a GET answers too.
+    #: In capitals and sorted, without the HEAD that a GET answers too; ``("websocket",)`` for websockets.
     methods: tuple[str, ...]
-    handler: AnyRouteHandler
+    handler: AnyRouteHandler | AnyWebSocketHandler
     #: The handler, called with the request alone.
     bound_handler: Handler
     #: File and line of the handler.

@@ -6,32 +6,39 @@ Both are plain dicts, so a lookup costs the same for ten routes and for ten thou
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypedDict, Unpack
 
 from yarl import URL
 
 from ..asgi import Scope
 from ..errors import RegistrationError, UrlError
-from ..handlers import AnyRouteHandler, Middleware
-from ..signatures import bind_handler, check_middleware, location_of
+from ..handlers import AnyRouteHandler, AnyWebSocketHandler, Middleware
+from ..signatures import bind_handler, bind_websocket_handler, check_middleware, location_of
+from ..websockets import conversation
 from .converters import BUILT_IN, Converter
 from .paths import segments_of
-from .patterns import parse_pattern
-from .route import Route
+from .patterns import Pattern, parse_pattern
+from .route import WEBSOCKET, Route
 from .tree import Node, walk
 from .urls import build_url
 
 _METHOD = re.compile(r"[A-Z]+(-[A-Z]+)*")
 
 
-class RouteOptions(TypedDict, total=False):
-    """What may be said of a route beside its path, methods and handler."""
+class WebSocketRouteOptions(TypedDict, total=False):
+    """What may be said of a websocket's route beside its path and handler."""
 
     #: For ``url_for``; unique in the application.
     name: str | None
     #: Around this route only, inside of the application's; the first is outermost.
     middlewares: Sequence[Middleware[Any]]
+
+
+class RouteOptions(WebSocketRouteOptions, total=False):
+    """What may be said of a route beside its path, methods and handler."""
+
     #: In bytes, instead of the application's limit; 0 for no limit.
     max_body_size: int | None
 
@@ -69,16 +76,25 @@ class Router:
     ) -> Route:
         """Let a handler answer for a path. RegistrationError if anything about it cannot be right."""
         location = location_of(handler)
-        try:
+        with _located(location, path):
             pattern = parse_pattern(path, self._converters)
-            types = {parameter.name: parameter.converter.type for parameter in pattern.parameters}
-            bound_handler = bind_handler(handler, types)
-            for middleware in options.get("middlewares", ()):
-                check_middleware(middleware)
-        except RegistrationError as error:
-            raise RegistrationError(f"{location}: path {path!r}: {error}") from None
+            bound_handler = bind_handler(handler, _types(pattern))
+            _check_middlewares(options)
         names = _checked_methods(methods, path, location)
         route = Route(pattern, names, handler, bound_handler, location, **options)
+        self._add(route)
+        return route
+
+    def add_websocket(
+        self, path: str, handler: AnyWebSocketHandler, **options: Unpack[WebSocketRouteOptions]
+    ) -> Route:
+        """Let a handler talk to websockets. RegistrationError if anything about it cannot be right."""
+        location = location_of(handler)
+        with _located(location, path):
+            pattern = parse_pattern(path, self._converters)
+            bound_handler = conversation(bind_websocket_handler(handler, _types(pattern)))
+            _check_middlewares(options)
+        route = Route(pattern, (WEBSOCKET,), handler, bound_handler, location, **options)
         self._add(route)
         return route
 
@@ -132,10 +148,18 @@ class Router:
         values.reverse()
         return route, dict(zip(route.parameter_names, values, strict=True))
 
+    def resolve_websocket(self, scope: Scope) -> tuple[Route, dict[str, Any]] | None:
+        """Find the route for a websocket, with its parameters converted; None if there is none."""
+        return self.resolve({**scope, "method": WEBSOCKET})
+
     def allowed_methods(self, scope: Scope) -> list[str]:
         """Return the methods that the path of a request can be asked with, sorted; none for a 404."""
         allowed: set[str] = set()
         walk(self._root, segments_of(scope), 1, "", [], allowed)
+        if WEBSOCKET in allowed:
+            # Its handshake is a GET (RFC 6455, 4.1).
+            allowed.remove(WEBSOCKET)
+            allowed.add("GET")
         if allowed:
             allowed.add("OPTIONS")
         return sorted(allowed)
@@ -176,6 +200,23 @@ class Router:
                 f"{route.location}: path {route.path!r}: the name {route.name!r} is that of {named.path!r} "
                 f"at {named.location}"
             )
+
+
+@contextmanager
+def _located(location: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except RegistrationError as error:
+        raise RegistrationError(f"{location}: path {path!r}: {error}") from None
+
+
+def _types(pattern: Pattern) -> dict[str, type[Any]]:
+    return {parameter.name: parameter.converter.type for parameter in pattern.parameters}
+
+
+def _check_middlewares(options: WebSocketRouteOptions) -> None:
+    for middleware in options.get("middlewares", ()):
+        check_middleware(middleware)
 
 
 def _checked_methods(methods: Iterable[str], path: str, location: str) -> tuple[str, ...]:

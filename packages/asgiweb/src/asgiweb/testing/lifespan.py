@@ -1,0 +1,60 @@
+"""The lifespan of an application under test, run as a server runs it: in one task, around everything else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ..asgi import FAULTS, ASGIApplication, Message
+
+
+class RunningLifespan:
+    """One startup and one shutdown; nothing of them for an application that knows no lifespan."""
+
+    def __init__(self, app: ASGIApplication) -> None:
+        self._app = app
+        #: What the application has put into the state of its lifespan; each scope gets a copy.
+        self.state: dict[str, Any] = {}
+        self._faults: list[Exception] = []
+        self._to_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._from_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Wait until the application has started. Raises what has kept it from that."""
+        self._task = asyncio.create_task(self._run())
+        try:
+            await self._phase("startup")
+        except BaseException:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            raise
+
+    async def stop(self) -> None:
+        """Wait until the application has shut down. Raises what has gone wrong."""
+        if self._task is not None and not self._task.done():
+            await self._phase("shutdown")
+            await self._task
+
+    async def _phase(self, name: str) -> None:
+        await self._to_app.put({"type": f"lifespan.{name}"})
+        message = await self._from_app.get()
+        if message["type"] == f"lifespan.{name}.failed":
+            if self._faults:
+                raise self._faults[0]
+            raise RuntimeError(f"the application's {name} failed: {message.get('message', '')}")
+
+    async def _run(self) -> None:
+        scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self.state,
+            FAULTS: self._faults,
+        }
+        try:
+            await self._app(scope, self._to_app.get, self._from_app.put)
+        except Exception:
+            # The specification's way for an application to say that it knows no lifespan.
+            pass
+        finally:
+            self._from_app.put_nowait({"type": "lifespan.ended"})
