@@ -2,14 +2,18 @@
 
 from ._version import __version__
 from .application import Application
+from .broadcast import Broadcast, BroadcastError, BroadcastUnavailable, MessagesLost, Subscription
 from .errors import (
     AsgiwebError,
     BodyConsumed,
     ClientDisconnected,
     HeaderError,
+    InvalidMessage,
     RegistrationError,
     StateError,
     UrlError,
+    WebSocketDisconnect,
+    WebSocketError,
 )
 from .exceptions import (
     HTTPBadGateway,
@@ -64,12 +68,16 @@ from .handlers import ErrorHandler, Handler, Middleware
 from .request import Address, Request
 from .response import Response, html_response, json_response, redirect
 from .routing import Converter, Route, Router
+from .websockets import WebSocket
 
 __all__ = [
     "Address",
     "Application",
     "AsgiwebError",
     "BodyConsumed",
+    "Broadcast",
+    "BroadcastError",
+    "BroadcastUnavailable",
     "ClientDisconnected",
     "Converter",
     "ErrorHandler",
@@ -122,6 +130,8 @@ __all__ = [
     "HTTPVersionNotSupported",
     "Handler",
     "HeaderError",
+    "InvalidMessage",
+    "MessagesLost",
     "Middleware",
     "RegistrationError",
     "Request",
@@ -129,7 +139,11 @@ __all__ = [
     "Route",
     "Router",
     "StateError",
+    "Subscription",
     "UrlError",
+    "WebSocket",
+    "WebSocketDisconnect",
+    "WebSocketError",
     "__version__",
     "html_response",
     "json_response",
