@@ -6,7 +6,9 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-pytest.register_assert_rewrite("tests.together.contract", "tests.together.deviations")
+pytest.register_assert_rewrite(
+    "tests.together.contract", "tests.together.websocket_contract", "tests.together.deviations"
+)
 
 from tests.together.servers import Server  # noqa: E402 (the assertions of what is imported are rewritten)
 

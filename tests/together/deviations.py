@@ -10,6 +10,7 @@ from typing import Final
 
 import httpx
 import pytest
+from websockets.exceptions import WebSocketException
 
 from tests.together.contract import Point
 from tests.together.servers import Server
@@ -29,6 +30,38 @@ DEVIATIONS: Final[dict[str, dict[str, Deviation]]] = {
             "answers in chunks, which an HTTP/1.0 client cannot read (with httptools; h11 does it right)",
             seen="transfer-encoding: chunked",
         ),
+        "lost_connection": Deviation(
+            "says 1005, as if the client had closed without a code",
+            seen="[1005, ''] == [1006, '']",
+        ),
+    },
+    "hypercorn": {
+        "close_code_of_client": Deviation(
+            "says 1006 whatever code the client closes with",
+            seen="1006 == 4002",
+        ),
+        "close_reason_of_client": Deviation(
+            "does not tell the reason",
+            seen="'' == 'bye €'",
+        ),
+        "close_without_code": Deviation(
+            "says 1006 whatever code the client closes with",
+            seen="[1006, ''] == [1005, '']",
+        ),
+    },
+    "granian": {
+        "headers": Deviation(
+            "does not send the headers of an acceptance",
+            seen="None == '1'",
+        ),
+        "close_reason_of_client": Deviation(
+            "does not tell the reason",
+            seen="'' == 'bye €'",
+        ),
+        "lost_connection": Deviation(
+            "says 1005, as if the client had closed without a code",
+            seen="[1005, ''] == [1006, '']",
+        ),
     },
     "daphne": {
         "broken_stream": Deviation(
@@ -42,6 +75,50 @@ DEVIATIONS: Final[dict[str, dict[str, Deviation]]] = {
         "shutdown": Deviation(
             "ends without telling the application",
             seen="the application has written ''",
+        ),
+        "empty_messages": Deviation(
+            "does not send empty messages",
+            seen="['the last'] == ['', b'', 'the last']",
+        ),
+        "state": Deviation(
+            "never runs the lifespan: the application has no state, and asgiweb refuses the websocket",
+            seen="403",
+        ),
+        "json_messages": Deviation(
+            "cannot close with 1007, and leaves the websocket open",
+            seen="timed out",
+        ),
+        "headers": Deviation(
+            "does not send the headers of an acceptance",
+            seen="None == '1'",
+        ),
+        "denial": Deviation(
+            "has no responses for refused websockets: 403",
+            seen="403 == 401",
+        ),
+        "denial_by_error_handler": Deviation(
+            "has no responses for refused websockets: 403 without headers and body",
+            seen="None == 'yes'",
+        ),
+        "unknown_path": Deviation(
+            "has no responses for refused websockets: 403",
+            seen="403 == 404",
+        ),
+        "error_before_acceptance": Deviation(
+            "has no responses for refused websockets: 403",
+            seen="403 == 500",
+        ),
+        "error_after_acceptance": Deviation(
+            "cannot close with 1011, and leaves the websocket open",
+            seen="timed out",
+        ),
+        "close_by_application": Deviation(
+            "does not send the reason",
+            seen="(4001, '') == (4001, 'enough €')",
+        ),
+        "close_reason_of_client": Deviation(
+            "does not tell the reason",
+            seen="'' == 'bye €'",
         ),
     },
     "django": {
@@ -71,7 +148,7 @@ def hold(server: Server, point: Point, *, peer: str) -> None:
         return
     try:
         point(server)
-    except (AssertionError, httpx.HTTPError, OSError) as error:
+    except (AssertionError, httpx.HTTPError, WebSocketException, OSError) as error:
         shown = f"{type(error).__name__}: {error}"
     else:
         pytest.fail(f"{peer} keeps {point.__name__} now: it can leave DEVIATIONS and the table in README.md")

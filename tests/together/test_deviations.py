@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.together.contract import CONTRACT
 from tests.together.deviations import DEVIATIONS
 from tests.together.servers import COMMANDS
+from tests.together.websocket_contract import WEBSOCKET_CONTRACT
 
 FOLDER = Path(__file__).parent
 
@@ -30,5 +31,5 @@ def test_it_names_peers_alone() -> None:
 
 
 def test_it_names_points_of_the_contract() -> None:
-    points = {point.__name__ for point in CONTRACT}
+    points = {point.__name__ for point in (*CONTRACT, *WEBSOCKET_CONTRACT)}
     assert {name for deviations in DEVIATIONS.values() for name in deviations} <= points
