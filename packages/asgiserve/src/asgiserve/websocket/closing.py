@@ -51,7 +51,7 @@ def render_close(code: int, reason: str) -> bytes:
     """Render the payload of a Close frame; raises TypeError or ValueError."""
     if not isinstance(code, int) or not may_be_sent(code):
         raise ValueError(f"a Close frame cannot carry the code {code!r} (RFC 6455, section 7.4)")
-    text = reason.encode()
+    text = str.encode(reason)
     if len(text) > MAX_REASON:
         raise ValueError(f"the reason for closing has {len(text)} bytes, which may be {MAX_REASON} at most")
     return code.to_bytes(2, "big") + text
