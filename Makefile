@@ -5,6 +5,7 @@
 # make format   let ruff lay out the code
 # make docs     write the parts of the reference that are made from code
 # make bench    compare the speed of servers   (make bench ARGS="--servers asgiserve uvicorn --scenarios get")
+# make bench-websockets    the part of it that is about WebSockets   (ARGS="--servers asgiserve granian --rounds 5")
 # make bench-in-process    compare what asgiserve and uvicorn themselves cost, without a network
 # make profile  show where the time of a request goes inside asgiserve
 # make slowloris    measure a well-behaved client while a thousand hostile ones hold connections
@@ -24,7 +25,7 @@ BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 PROJECTS := packages/asgiserve/pyproject.toml packages/asgiweb/pyproject.toml
 
-.PHONY: serve test check setup format docs bench bench-in-process profile slowloris idle soak fuzz clean
+.PHONY: serve test check setup format docs bench bench-websockets bench-in-process profile slowloris idle soak fuzz clean
 
 serve: $(VENV)/.serve
 	@exec $(BIN)/asgiserve $(APP) $(ARGS)
@@ -47,7 +48,10 @@ docs: $(VENV)/.setup
 	$(BIN)/python -m docs.generate
 
 bench: $(VENV)/.bench
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks $(ARGS)$(if $(ARGS),,; http=$$?; $(BIN)/python -m benchmarks.websockets && exit $$http)
+
+bench-websockets: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks.websockets $(ARGS)
 
 bench-in-process: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks.in_process $(ARGS)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from . import machine, report, tables
+from . import machine, remarks, report, tables
 from .answers import what_is_wrong
 from .applications.content import LARGE
 from .measure import Client, Cores, Measurement
@@ -58,7 +58,7 @@ def main() -> int:
     if asked.save or (whole and asked.rounds >= ROUNDS and asked.seconds >= SECONDS):
         print(f"Saved: {results.save()}")
         report.main()
-    print(report.verdict(results))
+    print(remarks.verdict(results))
     return any(outcome.fault for scenario in results.scenarios for outcome in scenario.outcomes.values())
 
 

@@ -11,14 +11,9 @@ import argparse
 import asyncio
 import datetime
 import email.utils
-import gc
-import operator
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from typing import Any, Final
 
-import uvloop
 from uvicorn.config import Config as UvicornConfig
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -30,12 +25,22 @@ from asgiserve.service import Service
 from . import machine, report
 from .applications.asgi import Message, Receive, Scope, Send
 from .applications.content import HELLO
-from .results import Spread, write
+from .contenders import (
+    CONNECTIONS,
+    LOOPS,
+    ROUNDS,
+    TURNS,
+    Connect,
+    Contender,
+    Feed,
+    Wire,
+    Written,
+    row,
+    take_turns,
+)
+from .results import write
 from .scenarios import BROWSER, SMALL, VARIED
-
-CONNECTIONS: Final = 32
-TURNS: Final = 64  # of the loop, in one round
-ROUNDS: Final = 61
+from .websockets import in_process as websockets
 
 REQUESTS: Final = {
     "GET, 41 bytes": SMALL,
@@ -46,63 +51,12 @@ REQUESTS: Final = {
 #: The most that asgiserve may cost, divided by what uvicorn costs.
 TARGETS: Final = {"GET, 41 bytes": 0.52, "GET, nine header fields": 0.57}
 
-LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
-    "uvloop": uvloop.new_event_loop,
-    "asyncio": asyncio.new_event_loop,
-}
-
-#: What feeds one connection.
-Feed = Callable[[bytes], Any]
-
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with 13 bytes, and do nothing else."""
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"13")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": HELLO})
-
-
-@dataclass(slots=True)
-class Written:
-    """What all connections of a server have written: how often, and what, if that is asked for."""
-
-    count: int = 0
-    remembered: list[bytes] | None = None
-
-    def add(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        """Count one write."""
-        self.count += 1
-        if self.remembered is not None:
-            self.remembered.append(bytes(data))
-
-
-class Wire(asyncio.Transport):
-    """A transport to nowhere."""
-
-    def __init__(self, written: Written) -> None:
-        super().__init__()
-        self.write = written.add  # type: ignore[method-assign]
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Tell addresses, as if there were a socket."""
-        return {"peername": ("127.0.0.1", 50000), "sockname": ("127.0.0.1", 8000)}.get(name, default)
-
-    def is_closing(self) -> bool:
-        """Tell that it is open, always."""
-        return False
-
-    def get_write_buffer_size(self) -> int:
-        """Tell that all has left."""
-        return 0
-
-    def pause_reading(self) -> None:
-        """Do nothing: who feeds the connection waits for its answer."""
-
-    def resume_reading(self) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 def asgiserve(written: Written) -> Iterator[Feed]:
@@ -150,46 +104,7 @@ def floor(written: Written) -> Iterator[Feed]:
         yield feed
 
 
-CONTENDERS: Final = {"asgiserve": asgiserve, "uvicorn": uvicorn, "floor": floor}
-
-
-class Contender:
-    """The connections of one server, and how often it writes for a response."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._written = Written()
-        source = CONTENDERS[name](self._written)
-        self.feeds = [next(source) for _ in range(CONNECTIONS)]
-        self._writes = 1
-
-    async def check(self, request: bytes) -> None:
-        """See that it answers, and learn how many writes that takes; raises RuntimeError if it does not."""
-        pieces: list[bytes] = []
-        self._written.remembered = pieces
-        self.feeds[0](request)
-        for _ in range(10):
-            await asyncio.sleep(0)
-        self._written.remembered = None
-        self._writes = len(pieces)
-        answer = b"".join(pieces)
-        if not (answer.startswith(b"HTTP/1.1 200 ") or self.name == "floor") or not answer.endswith(HELLO):
-            raise RuntimeError(f"{self.name} gives a wrong answer: {answer!r}")
-
-    async def round(self, requests: list[list[bytes]]) -> float:
-        """Feed one list of requests at each turn of the loop; return microseconds of CPU time per request."""
-        feeds, written, writes = self.feeds, self._written, self._writes * CONNECTIONS
-        expected = written.count
-        begin = time.process_time()
-        for turn in requests:
-            for feed, request in zip(feeds, turn, strict=True):
-                feed(request)
-            expected += writes
-            await asyncio.sleep(0)
-            while written.count < expected:  # noqa: ASYNC110 (what is waited for is the turn of the loop)
-                await asyncio.sleep(0)
-        used = time.process_time() - begin
-        return used / (len(requests) * CONNECTIONS) * 1e6
+CONTENDERS: Final[dict[str, Connect]] = {"asgiserve": asgiserve, "uvicorn": uvicorn, "floor": floor}
 
 
 def requests_of(template: bytes, number: int) -> list[list[bytes]]:
@@ -202,34 +117,29 @@ def _request(template: bytes, number: int) -> bytes:
     return bytes(bytearray(template).replace(b"{n}", b"%d" % number))
 
 
-async def take_turns(template: bytes, rounds: int) -> dict[str, list[float]]:
-    """Measure all contenders in each round: microseconds per request."""
-    contenders = {name: Contender(name) for name in CONTENDERS}
-    for contender in contenders.values():
-        await contender.check(_request(template, 0))
-    measured: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(rounds + 1):
-        for name, contender in contenders.items():
-            requests = requests_of(template, 10**8 + number * TURNS * CONNECTIONS)
-            gc.collect()
-            measured[name].append(await contender.round(requests))
-    return {name: values[1:] for name, values in measured.items()}  # the first round warms up
+async def measure(template: bytes, rounds: int) -> dict[str, list[float]]:
+    """Let all contenders answer one kind of request; microseconds."""
+    contenders = [Contender(name, connect) for name, connect in CONTENDERS.items()]
+    for contender in contenders:
+        await check(contender, _request(template, 0))
+    return await take_turns(
+        contenders, lambda number: requests_of(template, 10**8 + number * TURNS * CONNECTIONS), rounds
+    )
+
+
+async def check(contender: Contender, request: bytes) -> None:
+    """See that it answers right; raises RuntimeError if it does not."""
+    answer = await contender.answer(request)
+    complete = answer.startswith(b"HTTP/1.1 200 ") or contender.name == "floor"
+    if not complete or not answer.endswith(HELLO):
+        raise RuntimeError(f"{contender.name} gives a wrong answer: {answer!r}")
 
 
 def compare(loop: str, title: str, rounds: int) -> dict[str, Any]:
     """Measure one kind of request on one loop, and sum up."""
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-        measured = runner.run(take_turns(REQUESTS[title], rounds))
-    ratio = Spread.of(map(operator.truediv, measured["asgiserve"], measured["uvicorn"]))
-    target = TARGETS.get(title)
-    return {
-        "loop": loop,
-        "request": title,
-        "microseconds": {name: asdict(Spread.of(values)) for name, values in measured.items()},
-        "ratio": asdict(ratio),
-        "target": target,
-        "met": None if target is None else ratio.median <= target,
-    }
+        measured = runner.run(measure(REQUESTS[title], rounds))
+    return row(loop, title, measured, TARGETS.get(title))
 
 
 def main() -> None:
@@ -242,6 +152,9 @@ def main() -> None:
     for loop in LOOPS:
         for title in REQUESTS:
             rows.append(compare(loop, title, asked.rounds))
+            print(line(rows[-1]), flush=True)
+        for title in websockets.MESSAGES:
+            rows.append(websockets.compare(loop, title, asked.rounds))
             print(line(rows[-1]), flush=True)
     if asked.save:
         data = {

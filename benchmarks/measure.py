@@ -40,10 +40,10 @@ class Measurement:
     p50: float | None  # milliseconds; unknown where requests are pipelined: wrk then counts batches
     p99: float | None
     server_load: float  # well below 1: it was not the server that was the limit
-    client_load: float  # near 1: it was wrk
+    client_load: float  # near 1: it was the client
     idle_load: float  # of the other servers, which had nothing to do
     other_load: float  # of all other programs, on the server's core or the client's, whichever is more
-    errors: str  # what wrk complained about
+    errors: str  # what the client complained about
 
 
 class Client:
@@ -63,8 +63,8 @@ class Client:
         Raises RuntimeError if wrk fails, because the server does not listen any more.
         """
         others = [other for other in others if other is not server]
-        _wait_until_idle(others)
-        counted = _Counted(server, others, self.cores)
+        wait_until_idle(others)
+        counted = Counted(server, others, self.cores)
         told, client_cpu = self._ask(server, seconds)
         used = counted.since()
         rate = told["requests"] / told["microseconds"] * 1e6
@@ -105,7 +105,7 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
-class _Used:
+class Used:
     """Seconds: how many went by, and of CPU time, who used how many."""
 
     seconds: float
@@ -115,7 +115,7 @@ class _Used:
     client_core: float
 
 
-class _Counted:
+class Counted:
     """What the kernel counts, from the beginning of a measurement."""
 
     def __init__(self, server: Running, others: list[Running], cores: Cores) -> None:
@@ -129,12 +129,12 @@ class _Counted:
         cores = _busy_seconds(self._cores.server), _busy_seconds(self._cores.client)
         return time.monotonic(), self._server.cpu_seconds, others, *cores
 
-    def since(self) -> _Used:
+    def since(self) -> Used:
         """What was used from then to now."""
-        return _Used(*(now - begin for begin, now in zip(self._begin, self._now(), strict=True)))
+        return Used(*(now - begin for begin, now in zip(self._begin, self._now(), strict=True)))
 
 
-def _wait_until_idle(servers: list[Running]) -> None:
+def wait_until_idle(servers: list[Running]) -> None:
     """Let servers end what the last client has left them with."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:

@@ -19,7 +19,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from .in_process import LOOPS, REQUESTS, Contender, requests_of
+from .contenders import LOOPS, Contender
+from .in_process import CONTENDERS, REQUESTS, check, requests_of
 from .servers import ROOT
 from .tables import table
 
@@ -75,9 +76,9 @@ def arguments() -> argparse.Namespace:
 
 async def feed(template: bytes, seconds: float) -> float:
     """Let asgiserve answer requests for some seconds; return microseconds of CPU time per request."""
-    contender = Contender("asgiserve")
+    contender = Contender("asgiserve", CONTENDERS["asgiserve"])
     requests = requests_of(template, 0)
-    await contender.check(requests[0][0])
+    await check(contender, requests[0][0])
     costs = []
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

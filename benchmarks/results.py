@@ -40,10 +40,11 @@ class Outcome:
     rounds: list[Measurement] = field(default_factory=list)
     peak_memory: int = 0  # bytes
     wrong: str = ""  # why it was not measured
+    missing: str = ""  # why there is nothing to measure: the server does not do this at all
 
     @property
     def fault(self) -> str:
-        """Why its numbers do not count; an empty text if they do."""
+        """What went wrong, so that its numbers do not count; an empty text if nothing did."""
         complaints = {measurement.errors for measurement in self.rounds if measurement.errors}
         return self.wrong or "; ".join(sorted(complaints))
 
@@ -87,7 +88,9 @@ class ScenarioResult:
 
     def _ratio(self, peer: str, divide: Callable[[Measurement, Measurement], float]) -> Spread | None:
         ours, theirs = self.outcomes.get(OURS), self.outcomes.get(peer)
-        if ours is None or theirs is None or ours.fault or theirs.fault or not ours.rounds:
+        if ours is None or theirs is None or ours.fault or theirs.fault:
+            return None
+        if not ours.rounds or not theirs.rounds:
             return None
         return Spread.of(map(divide, ours.rounds, theirs.rounds))
 
@@ -96,15 +99,19 @@ class ScenarioResult:
         return [name for name in self.outcomes if name != OURS]
 
     def reached(self) -> list[Target]:
-        """Compare with the targets; those whose peer did not take part are left out."""
+        """Compare with the targets; those whose peer did not take part are left out.
+
+        A peer may take part in several ways, as ``uvicorn-wsproto`` and others: then its fastest counts.
+        """
         found = []
         for peer, least in self.targets.items():
-            compared = {name: ratio for name in self.peers() if (ratio := self.ratio(name))}
-            if peer == FASTEST and compared:
-                name = min(compared, key=lambda name: compared[name].median)
-                found.append(Target(f"{peer} ({name})", least, compared[name].median))
-            elif peer in compared:
-                found.append(Target(peer, least, compared[peer].median))
+            ratios = {name: ratio.median for name in self.peers() if (ratio := self.ratio(name))}
+            if peer != FASTEST:
+                ratios = {name: ratios[name] for name in ratios if peer in (name, name.partition("-")[0])}
+            if ratios:
+                name = min(ratios, key=ratios.__getitem__)
+                said = name if peer != FASTEST else f"{peer} ({name})"
+                found.append(Target(said, least, ratios[name]))
         return found
 
 
@@ -119,8 +126,8 @@ class Results:
     seconds: int  # of each server in each round
     scenarios: list[ScenarioResult] = field(default_factory=list)
 
-    def save(self) -> Path:
-        """Write them to their file, with the medians and ratios for who reads it without this program."""
+    def save(self, kind: str = "") -> Path:
+        """Write them to a file, with the medians and ratios for who reads it without this program."""
         data = asdict(self)
         for scenario, written in zip(self.scenarios, data["scenarios"], strict=True):
             for name, outcome in scenario.outcomes.items():
@@ -129,20 +136,24 @@ class Results:
             ratios = {peer: scenario.ratio(peer) for peer in scenario.peers()}
             written["ratios"] = {peer: asdict(ratio) for peer, ratio in ratios.items() if ratio}
             written["reached"] = [asdict(target) | {"met": target.met} for target in scenario.reached()]
-        return write(self.interpreter, data)
+        return write(self.interpreter + kind, data)
 
     @classmethod
     def load(cls, file: Path) -> Results:
         """Read what was saved."""
         data = json.loads(file.read_text())
-        scenarios = [_scenario(written) for written in data.pop("scenarios")]
+        scenarios = [read_scenario(written) for written in data.pop("scenarios")]
         return cls(**data, scenarios=scenarios)
 
 
-def _scenario(written: dict[str, Any]) -> ScenarioResult:
+def read_scenario(written: dict[str, Any]) -> ScenarioResult:
+    """Read one scenario of what was saved."""
     outcomes = {
         name: Outcome(
-            [Measurement(**each) for each in outcome["rounds"]], outcome["peak_memory"], outcome["wrong"]
+            [Measurement(**each) for each in outcome["rounds"]],
+            outcome["peak_memory"],
+            outcome["wrong"],
+            outcome.get("missing", ""),
         )
         for name, outcome in written["outcomes"].items()
     }

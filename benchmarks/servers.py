@@ -145,14 +145,30 @@ def serving(
 
     `arguments` are further ones for its command line. Raises RuntimeError if it does not start.
     """
+
+    def command(port: int) -> list[str]:
+        return [*SERVERS[name](Options(application, port, loop, access_log)), *arguments]
+
+    with started(name, command, core=core, environment=environment) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def started(
+    name: str,
+    command: Callable[[int], Sequence[str]],
+    *,
+    core: int | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Running]:
+    """Start what comes after ``python -m`` to serve on a port; wait until it answers; end it."""
     prefix = [] if core is None else ["taskset", "--cpu-list", str(core)]
     with tempfile.TemporaryDirectory() as directory, _reserved_port() as reservation:
         port = reservation.getsockname()[1]
-        command = SERVERS[name](Options(application, port, loop, access_log))
         output_file = Path(directory, "output")
         with output_file.open("wb") as output:
             process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", *command, *arguments],
+                [*prefix, sys.executable, "-m", *command(port)],
                 cwd=ROOT,  # where -m looks for applications
                 env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from .results import OURS, Results, ScenarioResult, Spread
+from .results import OURS, Outcome, Results, ScenarioResult, Spread
 from .servers import SERVERS
 
 
-def ratios(results: Results) -> str:
+def ratios(results: Results, servers: Iterable[str] = SERVERS, what: str = "requests") -> str:
     """Tabulate asgiserve's rate, divided by each peer's, and the targets."""
-    peers = [name for name in SERVERS if name != OURS]
+    peers = [name for name in servers if name != OURS]
     rows = [
-        ["scenario", "asgiserve, requests/s", *peers, "target"],
+        ["scenario", f"asgiserve, {what}/s", *peers, "target"],
         ["---", *["---:"] * (len(peers) + 1), "---"],
     ]
     for scenario in results.scenarios:
@@ -29,17 +30,18 @@ def ratios(results: Results) -> str:
 def _ratio_to(peer: str, scenario: ScenarioResult) -> str:
     ratio = scenario.ratio(peer)
     if ratio is None:
-        return "failed" if peer in scenario.outcomes and scenario.outcomes[peer].fault else "-"
+        outcome = scenario.outcomes.get(peer, Outcome())
+        return "failed" if outcome.fault else "none" if outcome.missing else "-"
     median = f"{ratio.median:.2f}" if ratio.median >= 1 else f"**{ratio.median:.2f}**"
     return f"{median} ({spread(ratio)})"
 
 
-def everything(scenario: ScenarioResult) -> str:
+def everything(scenario: ScenarioResult, what: str = "requests") -> str:
     """Tabulate all that was measured of all servers in one scenario, under a heading."""
     rows = [
         [
             "server",
-            "requests/s",
+            f"{what}/s",
             "CPU µs",
             "p50 ms",
             "p99 ms",
@@ -66,7 +68,11 @@ def everything(scenario: ScenarioResult) -> str:
                 *compared,
             ]
         )
-    faults = [f"{name}: {outcome.fault}" for name, outcome in scenario.outcomes.items() if outcome.fault]
+    faults = [
+        f"{name}: {outcome.fault or outcome.missing}"
+        for name, outcome in scenario.outcomes.items()
+        if outcome.fault or outcome.missing
+    ]
     targets = [f"Target: {t.least:g} over {t.peer}; reached: {t.ratio:.2f}." for t in scenario.reached()]
     load = " ".join([f"`{scenario.name}`, {scenario.connections} connections.", *targets])
     return "\n\n".join([f"## {scenario.title}", load, table(rows), *faults])

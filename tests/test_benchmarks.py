@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import report, results
+from benchmarks import remarks, report, results
 from benchmarks.answers import what_is_wrong
 from benchmarks.applications.content import LARGE
 from benchmarks.measure import Client, Cores, Measurement
@@ -69,7 +69,10 @@ def test_files_made_from_the_results_are_up_to_date() -> None:
 
 
 def test_the_readme_has_a_place_for_results() -> None:
-    assert "made up" in report.with_block(report.README.read_text(), "made up")
+    for name in ("speed", "websockets"):
+        assert f"<!-- {name} -->\n\nmade up\n" in report.with_block(
+            report.README.read_text(), name, "made up"
+        )
 
 
 def outcome(*rates: float) -> Outcome:
@@ -108,7 +111,7 @@ def test_results_survive_their_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_the_readme_says_who_is_faster_and_who_failed() -> None:
     run = Results("2026-01-01", "cpython-3.11", {}, {}, 3, [scenario_result()])
-    assert report.losses(run) == (
+    assert remarks.losses(run) == (
         "A peer is faster at “GET” (granian 0.90). Not measured, because it failed: “GET” (daphne)."
     )
 
