@@ -60,16 +60,17 @@ class Listener:
         self._changes.update(dict.fromkeys(topics))
         self._changed.set()
 
-    async def confirm(self, topics: Iterable[str]) -> None:
+    async def confirm(self, topics: tuple[str, ...]) -> None:
         """Wait until Redis has confirmed the subscription to all of them; BroadcastUnavailable."""
-        answers = {topic: self._subscription(topic) for topic in topics}
-        waiting = [answer for answer in answers.values() if not answer.done()]
-        if waiting:
-            await asyncio.wait(waiting, timeout=self._timeout)
-        for topic, answer in answers.items():
-            if not answer.done():
-                raise BroadcastUnavailable(f"Redis did not confirm the subscription to {topic!r} in time")
-            refusal = answer.result()
+        try:
+            async with asyncio.timeout(self._timeout):
+                # Again and again: all of them have to be confirmed on one connection.
+                while waiting := [answer for answer in map(self._subscription, topics) if not answer.done()]:
+                    await asyncio.wait(waiting)
+        except TimeoutError as error:
+            raise BroadcastUnavailable(f"Redis does not confirm the subscription to {topics}") from error
+        for topic in topics:
+            refusal = self._subscription(topic).result()
             if refusal is not None:
                 raise BroadcastUnavailable(
                     f"Redis refuses the subscription to {topic!r}: {refusal}"
@@ -100,6 +101,7 @@ class Listener:
         try:
             while True:
                 await self._listen(connection)
+                self._start_again()
                 self._interrupted()
                 connection = await self._reconnect()
                 logger.info("connected to Redis again")
@@ -126,11 +128,11 @@ class Listener:
         while True:
             await asyncio.sleep(delay * random.uniform(0.5, 1))
             delay = min(2 * delay, LONGEST_DELAY)
-            self._start_again()
             try:
                 return await self.connect()
             except BroadcastUnavailable as error:
                 logger.debug("%s", error)
+                self._start_again()  # without what nobody waits for any more
 
     def _start_again(self) -> None:
         """Let the next connection ask for all topics; who waits for an answer waits for that one."""

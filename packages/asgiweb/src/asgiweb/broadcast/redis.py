@@ -57,6 +57,7 @@ class RedisBroadcast(Broadcast[T]):
         self.timeout = timeout
         self._connect = connect
         self._codec = Codec.of(kind)
+        self._beginning: set[Subscription[T]] = set()  # those that Redis has not confirmed yet
         self._stack = AsyncExitStack()
 
     @classmethod
@@ -118,7 +119,11 @@ class RedisBroadcast(Broadcast[T]):
         """
         "".join(topics).encode()  # UnicodeEncodeError is for who asks, not for the connection of all
         async with super().subscribe(*topics) as subscription:
-            await self._listener.confirm(topics)
+            self._beginning.add(subscription)
+            try:
+                await self._listener.confirm(topics)
+            finally:
+                self._beginning.remove(subscription)
             yield subscription
 
     def _remove(self, subscription: Subscription[T]) -> None:
@@ -134,7 +139,7 @@ class RedisBroadcast(Broadcast[T]):
         await self._deliver(topic, message)
 
     def _interrupt(self) -> None:
-        for subscription in self._subscriptions():
+        for subscription in self._subscriptions() - self._beginning:
             if not subscription.interrupt():
                 self._remove(subscription)
                 subscription.lose("the connection to Redis was lost, and messages with it perhaps")
