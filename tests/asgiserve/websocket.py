@@ -121,7 +121,7 @@ class Deflate:
         assert name == "permessage-deflate", agreed
         self.parameters = dict(part.partition("=")[::2] for part in parameters)
         assert len(self.parameters) == len(parameters), agreed
-        self._deflate = self._deflating()
+        self._deflate: Any = None  # not made unless it is used: zlib has no window of 8 bits
         self._inflate = self._inflating()
 
     def _deflating(self) -> Any:
@@ -132,7 +132,7 @@ class Deflate:
 
     def compress(self, message: bytes) -> bytes:
         """The payload of a compressed message, without its end: Section 7.2.1."""
-        if "client_no_context_takeover" in self.parameters:
+        if self._deflate is None or "client_no_context_takeover" in self.parameters:
             self._deflate = self._deflating()
         data: bytes = self._deflate.compress(message) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
         return data.removesuffix(b"\0\0\xff\xff")
