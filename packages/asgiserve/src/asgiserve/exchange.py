@@ -300,8 +300,7 @@ class Exchange:
     def finish(self) -> None:
         """The response is written to its end: what the application sends from now on is ignored."""
         self.complete = True
-        if self._readers is not None:
-            self._readers.wake()
+        self._wake()
 
     def _wake(self) -> None:
         if self._readers is not None:

@@ -165,7 +165,9 @@ class Connection(Upgradable, asyncio.Protocol):
         if fields.upgrades and method == "GET" and not fields.has_body and service.websockets:
             handshake = Handshake(fields.headers)
             self._persistence = CLOSE  # no other request follows
-            exchange = WebSocketExchange(self, websocket_scope(scope, handshake.subprotocols), handshake)
+            exchange = WebSocketExchange(
+                self, websocket_scope(scope, handshake.subprotocols), handshake, service.config.ws_max_queue
+            )
         else:
             exchange = Exchange(self, scope, content, bodiless)
         self.exchange = exchange

@@ -76,7 +76,7 @@ class WebSocketConnection(asyncio.Protocol):
         self.exchange = exchange
         config = service.config
         self._reader = FrameReader(
-            self._on_message,
+            exchange.deliver,
             self._on_control,
             max_size=config.ws_max_size,
             max_fragments=config.ws_max_fragments,
@@ -117,6 +117,9 @@ class WebSocketConnection(asyncio.Protocol):
                 self._reader.feed(data)
             except ProtocolError as error:
                 self._fail(error)
+            if self.exchange.full and not self._paused and not self._ended:
+                self._paused = True
+                self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         """The client has closed its side: so does the server, as there is no half of a WebSocket."""
@@ -152,22 +155,12 @@ class WebSocketConnection(asyncio.Protocol):
 
     # What the reader calls
 
-    def _on_message(self, message: str | bytes) -> bool:
-        if self._closing:
-            return True
-        if self.exchange.deliver(message, self._service.config.ws_max_queue):
-            return True
-        if not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-        return False
-
     def _on_control(self, opcode: int, payload: bytes) -> bool:
         if opcode == PING:
             if self.write_paused:
                 self._pong_due = payload  # only the last one has to be answered (RFC 6455 §5.5.3)
             elif not self._closing:
-                self._write(FIN | PONG, payload)
+                self._gather(FIN | PONG, payload)
         elif opcode == CLOSE:
             code, reason = read_close(payload)
             if not self._closing:
@@ -189,14 +182,17 @@ class WebSocketConnection(asyncio.Protocol):
             payload = self._deflater.deflate(payload)
             size = len(payload)
             first |= COMPRESSED
-        self._write(first, payload)
+        if self.exchange.waiting or size > _LARGE:
+            self._gather(first, payload)
+        else:
+            self._outbound.write(frame_head(first, size) + payload)
 
     def close_with(self, code: int, reason: str) -> None:
         """Begin to close, from the server's side; raises TypeError or ValueError with nothing written."""
         if not self._closing:
             self._say_close(render_close(code, reason))
             self.exchange.disconnect(code, reason, at_once=True)
-            self._resume()
+            self.read_on()  # the client's answer may wait behind messages that nobody will take
 
     def read_on(self) -> None:
         """Read on in the next turn of the event loop: an application that only receives lets others live."""
@@ -232,7 +228,8 @@ class WebSocketConnection(asyncio.Protocol):
 
     # The end
 
-    def _write(self, first: int, payload: bytes) -> None:
+    def _gather(self, first: int, payload: bytes) -> None:
+        """Write a frame together with what else is sent in this turn of the event loop."""
         outbound = self._outbound
         head = frame_head(first, len(payload))
         if len(payload) > _LARGE:
@@ -244,7 +241,7 @@ class WebSocketConnection(asyncio.Protocol):
     def _say_close(self, payload: bytes) -> None:
         """Send a Close frame, and wait for the client's."""
         self._closing = True
-        self._write(FIN | CLOSE, payload)
+        self._gather(FIN | CLOSE, payload)
         self._outbound.flush()
         self.deadline = self._service.deadlines.now + CLOSE_WAIT
 
@@ -318,5 +315,5 @@ class WebSocketConnection(asyncio.Protocol):
         else:
             self._pinged = True
             self._heard = False
-            self._write(FIN | PING, b"")
+            self._gather(FIN | PING, b"")
             self._wait(service.pong_wait)

@@ -122,13 +122,19 @@ class FrameReader:
             if self._left:
                 position, going_on = self._read_payload(data, position)
                 continue
-            # Nearly all messages come as one short frame, and in one piece.
-            start = position + 6
-            if start <= end and not self._in_message:
+            # Nearly all messages come as one frame of less than 64 KiB, and in one piece.
+            if end - position >= 6 and not self._in_message:
                 first = data[position]
-                stop = start + data[position + 1] - 128
-                if start <= stop <= end and stop - start < 126 and 0x81 <= first <= 0x82:
-                    payload = apply_mask(data[start:stop], data[position + 2 : start])
+                size = data[position + 1] - 128
+                start = position + 2
+                if size >= 126:
+                    size = data[start] << 8 | data[start + 1] if size == 126 else 0
+                    start += 2
+                    if size < 126:
+                        size = -1
+                stop = start + 4 + size
+                if 0 <= size <= self._max_size and stop <= end and 0x81 <= first <= 0x82:
+                    payload = apply_mask(data[start + 4 : stop], data[start : start + 4])
                     position = stop
                     going_on = self._on_message(_decoded(payload) if first == 0x81 else payload)
                     continue
