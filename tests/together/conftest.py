@@ -7,7 +7,10 @@ from collections.abc import Generator, Iterator
 import pytest
 
 pytest.register_assert_rewrite(
-    "tests.together.contract", "tests.together.websocket_contract", "tests.together.deviations"
+    "tests.together.contract",
+    "tests.together.websocket_contract",
+    "tests.together.framework_websockets",
+    "tests.together.deviations",
 )
 
 from tests.together.servers import Server  # noqa: E402 (the assertions of what is imported are rewritten)

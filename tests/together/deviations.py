@@ -131,11 +131,64 @@ DEVIATIONS: Final[dict[str, dict[str, Deviation]]] = {
             seen="the application has written ''",
         ),
     },
+    "channels": {
+        "state": Deviation("has no lifespan; there is nothing to show, and no route: 500", seen="HTTP 500"),
+        "denial": Deviation("has no responses for refused websockets: 403", seen="403 == 401"),
+        "unknown_path": Deviation("raises ValueError: 500", seen="500 == 404"),
+        "close_reason_of_client": Deviation("does not tell the reason", seen="'' == 'bye €'"),
+        "shutdown": Deviation(
+            "has no lifespan, so nothing of it runs when the server ends",
+            seen="the application has written ''",
+        ),
+    },
+    "starlette": {
+        "unknown_path": Deviation("closes before it accepts: 403", seen="403 == 404"),
+    },
+    "fastapi": {
+        "unknown_path": Deviation("closes before it accepts: 403", seen="403 == 404"),
+    },
+    "quart": {
+        "empty_messages": Deviation(
+            "raises KeyError when an empty binary message comes: 1011", seen="received 1011"
+        ),
+        "error_in_conversation": Deviation("closes with 1000, as if all were well", seen="1000 == 1011"),
+        "close_code_of_client": Deviation("cancels the handler, and tells no code", seen="None == 4002"),
+        "close_reason_of_client": Deviation("cancels the handler, and tells no code", seen="None == 'bye €'"),
+        "close_without_code": Deviation("cancels the handler, and tells no code", seen="[None, None]"),
+        "lost_connection": Deviation("cancels the handler, and tells no code", seen="[None, None]"),
+    },
+    "litestar": {
+        "denial": Deviation("has no responses for refused websockets: 403", seen="403 == 401"),
+        "unknown_path": Deviation("has no responses for refused websockets: 403", seen="403 == 404"),
+        "error_before_acceptance": Deviation(
+            "has no responses for refused websockets: 403", seen="403 == 500"
+        ),
+        "error_in_conversation": Deviation("closes with 4500", seen="4500 == 1011"),
+        "close_reason_of_client": Deviation("does not tell the reason", seen="'' == 'bye €'"),
+    },
+    "falcon": {
+        "denial": Deviation("has no responses for refused websockets: 403", seen="403 == 401"),
+        "unknown_path": Deviation("has no responses for refused websockets: 403", seen="403 == 404"),
+        "error_before_acceptance": Deviation(
+            "has no responses for refused websockets: 403", seen="403 == 500"
+        ),
+        "close_reason_of_client": Deviation("does not tell the reason", seen="'' == 'bye €'"),
+    },
     "blacksheep": {
         "wrong_method": Deviation(
             "answers 404 without Allow, as if there were nothing at this path",
             seen="404",
         ),
+        "parameters_in_utf_8": Deviation("raises InvalidURL for a websocket: 500", seen="HTTP 500"),
+        "denial": Deviation("has no responses for refused websockets: 403", seen="403 == 401"),
+        "unknown_path": Deviation("has no responses for refused websockets: 403", seen="403 == 404"),
+        "error_before_acceptance": Deviation(
+            "has no responses for refused websockets: 403", seen="403 == 500"
+        ),
+        "error_in_conversation": Deviation(
+            "closes with 1011, and with the text of the exception", seen="is contained here"
+        ),
+        "close_reason_of_client": Deviation("does not tell the reason", seen="'' == 'bye €'"),
     },
 }
 

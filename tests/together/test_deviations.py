@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.together.contract import CONTRACT
 from tests.together.deviations import DEVIATIONS
+from tests.together.framework_websockets import FRAMEWORK_WEBSOCKETS
 from tests.together.servers import COMMANDS
 from tests.together.websocket_contract import WEBSOCKET_CONTRACT
 
@@ -26,10 +27,11 @@ def test_the_table_is_the_data() -> None:
 
 
 def test_it_names_peers_alone() -> None:
-    frameworks = {file.stem for file in (FOLDER / "applications").glob("*.py")} - {"business"}
+    modules = {file.stem for file in (FOLDER / "applications").glob("*.py")} - {"business"}
+    frameworks = {module.removesuffix("_websockets") for module in modules}
     assert set(DEVIATIONS) <= (set(COMMANDS) | frameworks) - {"asgiserve", "asgiweb"}
 
 
 def test_it_names_points_of_the_contract() -> None:
-    points = {point.__name__ for point in (*CONTRACT, *WEBSOCKET_CONTRACT)}
+    points = {point.__name__ for point in (*CONTRACT, *WEBSOCKET_CONTRACT, *FRAMEWORK_WEBSOCKETS)}
     assert {name for deviations in DEVIATIONS.values() for name in deviations} <= points

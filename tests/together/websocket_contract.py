@@ -47,8 +47,14 @@ def empty_messages(server: Server) -> None:
 
 def parameters(server: Server) -> None:
     """/rooms/{number:int}/{name} gives the handler the path's parameters converted, and the query."""
-    with opened(server, "/rooms/7/%C5%BDofie?q=a%20b") as client:
-        assert json.loads(received(client)) == [7, "Žofie", "a b"]
+    with opened(server, "/rooms/7/Sofie?q=a%20b") as client:
+        assert json.loads(received(client)) == [7, "Sofie", "a b"]
+
+
+def parameters_in_utf_8(server: Server) -> None:
+    """/rooms/{number:int}/{name} gives the handler a name and a query with percent-encoded UTF-8."""
+    with opened(server, "/rooms/7/%C5%BDofie%20100%25?q=%E2%82%AC") as client:
+        assert json.loads(received(client)) == [7, "Žofie 100%", "€"]
 
 
 def state(server: Server) -> None:
@@ -242,6 +248,7 @@ WEBSOCKET_CONTRACT: Final[tuple[Point, ...]] = (
     messages,
     empty_messages,
     parameters,
+    parameters_in_utf_8,
     state,
     json_messages,
     subprotocols,
