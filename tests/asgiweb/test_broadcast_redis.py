@@ -183,7 +183,6 @@ asyncio.run(main())
             else:
                 with pytest.raises(MessagesLost):
                     await anext(slow)
-                await eventually(lambda: subscribed(server, "b"))
 
     async def test_a_subscription_is_confirmed_when_it_begins(self, server: RedisServer) -> None:
         async with (
@@ -377,7 +376,7 @@ class TestConnections:
             RedisBroadcast.from_url(server.url, str, username="limited", password="x") as broadcast,
             broadcast.subscribe("allowed:a") as messages,
         ):
-            with pytest.raises(BroadcastUnavailable, match="refuses the subscription to 'secret'"):
+            with pytest.raises(BroadcastUnavailable, match="refuses the topic 'secret'"):
                 await broadcast.subscribe("allowed:b", "secret").__aenter__()
             published = await asyncio.gather(
                 broadcast.publish("secret", "0"), broadcast.publish("allowed:a", "1"), return_exceptions=True
@@ -480,17 +479,15 @@ class TestOutages:
             assert asyncio.all_tasks() == before
 
     async def test_who_waits_for_redis_when_it_is_left_waits_no_longer(self, server: RedisServer) -> None:
-        async def subscribe(broadcast: RedisBroadcast[str]) -> list[str]:
-            async with broadcast.subscribe("b") as messages:
-                return [message async for message in messages]
-
         broadcast = RedisBroadcast.from_url(server.url, str, timeout=PATIENCE)
-        async with broadcast:
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(broadcast)
             with server.paused():
-                subscribing = asyncio.create_task(subscribe(broadcast))
-                publishing = asyncio.create_task(broadcast.publish("a", "0"))
+                waiting = [
+                    asyncio.ensure_future(use)
+                    for use in (broadcast.subscribe("b").__aenter__(), broadcast.publish("a", "0"))
+                ]
                 await asyncio.sleep(0.05)
-                await broadcast.__aexit__(None, None, None)
-                assert await subscribing == []
-                with pytest.raises(BroadcastError, match="left"):
-                    await publishing
+                await stack.aclose()
+                done = await asyncio.gather(*waiting, return_exceptions=True)
+                assert [type(error) for error in done] == [BroadcastError] * 2

@@ -39,7 +39,7 @@ class Broadcast(Generic[T]):
 
     async def __aenter__(self) -> Self:
         if self._loop is not None:
-            raise BroadcastError("this broadcast is in use already: make one for each event loop")
+            raise BroadcastError("in use already: make a broadcast for each event loop")
         self._loop = asyncio.get_running_loop()
         return self
 
@@ -73,9 +73,11 @@ class Broadcast(Generic[T]):
 
     def _require_this_loop(self) -> None:
         if self._loop is None:
-            raise BroadcastError("this broadcast is not in use: write `async with broadcast:` in a lifespan")
+            raise BroadcastError(
+                "not in use: a broadcast works inside of `async with broadcast:`, as in a lifespan"
+            )
         if self._loop is not asyncio.get_running_loop():
-            raise BroadcastError("this broadcast belongs to another event loop: make one for each")
+            raise BroadcastError("in use in another event loop: make a broadcast for each")
 
     async def _deliver(self, topic: str, message: T) -> None:
         """Queue a message for each subscriber, and let those run that wait: who keeps up never overflows."""

@@ -10,7 +10,8 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from redis.asyncio import Redis
@@ -28,7 +29,7 @@ logger = logging.getLogger("asgiweb")
 
 
 class Listener:
-    """Keeps Redis' view of what this process is subscribed to like `topics`, and delivers what comes.
+    """Keeps Redis' view of what this process is subscribed to up to date, and delivers what comes.
 
     The connection is made of redis-py's parts rather than its PubSub, which would connect again by itself,
     from the reader and the writer at once, and does not say when a subscription is confirmed.
@@ -38,30 +39,44 @@ class Listener:
         self,
         client: Redis,
         timeout: float,
-        topics: Collection[str],
         prefix: str,
         deliver: Callable[[str, bytes], Awaitable[None]],
         interrupted: Callable[[], None],
     ) -> None:
         self._client = client
         self._timeout = timeout
-        self._topics = topics
         self._prefix = prefix
         self._deliver = deliver
         self._interrupted = interrupted
-        self._subscribed: dict[str, Answer] = {}
-        self._sent: set[str] = set()  # those of them that this connection has been asked for
+        self._wanted: dict[str, int] = {}  # how many want each topic
+        self._subscribed: dict[str, Answer] = {}  # whether Redis has confirmed it
+        self._sent: set[str] = set()  # what this connection has been asked for
         self._answers: deque[Answer] = deque()
-        self._changes: dict[str, None] = {}
+        self._changes: dict[str, None] = {}  # topics that somebody wants, or nobody does any more
         self._changed = asyncio.Event()
+        self._delay = FIRST_DELAY
 
-    def look_at(self, topics: Iterable[str]) -> None:
-        """Somebody has subscribed to these topics, or nobody is any more."""
+    @asynccontextmanager
+    async def subscribed(self, topics: tuple[str, ...]) -> AsyncIterator[None]:
+        """``async with``: Redis has confirmed the subscription to all of them. BroadcastUnavailable."""
+        for topic in topics:
+            self._wanted[topic] = self._wanted.get(topic, 0) + 1
+        self._look_at(topics)
+        try:
+            await self._confirm(topics)
+            yield
+        finally:
+            for topic in topics:
+                self._wanted[topic] -= 1
+                if not self._wanted[topic]:
+                    del self._wanted[topic]
+            self._look_at(topics)
+
+    def _look_at(self, topics: Iterable[str]) -> None:
         self._changes.update(dict.fromkeys(topics))
         self._changed.set()
 
-    async def confirm(self, topics: tuple[str, ...]) -> None:
-        """Wait until Redis has confirmed the subscription to all of them; BroadcastUnavailable."""
+    async def _confirm(self, topics: tuple[str, ...]) -> None:
         try:
             async with asyncio.timeout(self._timeout):
                 # Again and again: all of them have to be confirmed on one connection.
@@ -72,15 +87,12 @@ class Listener:
         for topic in topics:
             refusal = self._subscription(topic).result()
             if refusal is not None:
-                raise BroadcastUnavailable(
-                    f"Redis refuses the subscription to {topic!r}: {refusal}"
-                ) from refusal
+                raise BroadcastUnavailable(f"Redis refuses the topic {topic!r}: {refusal}") from refusal
 
     def _subscription(self, topic: str) -> Answer:
         answer = self._subscribed.get(topic)
         if answer is None:
             answer = self._subscribed[topic] = asyncio.get_running_loop().create_future()
-            self.look_at([topic])
         return answer
 
     async def connect(self) -> Any:
@@ -91,9 +103,11 @@ class Listener:
         try:
             async with asyncio.timeout(self._timeout):
                 await connection.connect()
-        except (RedisError, OSError) as error:
+        except BaseException as error:
             await connection.disconnect(nowait=True)
-            raise BroadcastUnavailable(f"Redis cannot be reached: {error}") from error
+            if isinstance(error, RedisError | OSError):
+                raise BroadcastUnavailable(f"Redis cannot be reached: {error}") from error
+            raise
         return connection
 
     async def run(self, connection: Any) -> None:
@@ -124,25 +138,26 @@ class Listener:
             await connection.disconnect(nowait=True)
 
     async def _reconnect(self) -> Any:
-        delay = FIRST_DELAY
+        said = ""
         while True:
-            await asyncio.sleep(delay * random.uniform(0.5, 1))
-            delay = min(2 * delay, LONGEST_DELAY)
+            await asyncio.sleep(self._delay * random.uniform(0.5, 1))
+            self._delay = min(2 * self._delay, LONGEST_DELAY)
             try:
                 return await self.connect()
-            except BroadcastUnavailable as error:
-                logger.debug("%s", error)
+            except Exception as error:
+                if said != (said := str(error)):  # once for each reason, in an outage of hours
+                    logger.warning("%s", said)
                 self._start_again()  # without what nobody waits for any more
 
     def _start_again(self) -> None:
         """Let the next connection ask for all topics; who waits for an answer waits for that one."""
         loop = asyncio.get_running_loop()
         waiting = {topic: answer for topic, answer in self._subscribed.items() if not answer.done()}
-        self._subscribed = {topic: waiting.get(topic) or loop.create_future() for topic in self._topics}
+        self._subscribed = {topic: waiting.get(topic) or loop.create_future() for topic in self._wanted}
         self._sent.clear()
         self._answers.clear()
         self._changes.clear()
-        self.look_at(self._topics)
+        self._look_at(self._wanted)
 
     async def _write(self, connection: Any) -> None:
         while True:
@@ -156,7 +171,7 @@ class Listener:
 
     def _command(self, topic: str) -> list[tuple[str, bytes]]:
         """What to tell Redis of a topic, if anything; of one at a time, because it may refuse one of them."""
-        if topic in self._topics:
+        if topic in self._wanted:
             if topic in self._sent:
                 return []
             self._sent.add(topic)
@@ -172,12 +187,13 @@ class Listener:
     async def _read(self, connection: Any) -> None:
         start = len(self._prefix.encode())
         while True:
-            refusal: ResponseError | None = None
             try:
-                kind, channel, data = await connection.read_response(disable_decoding=True, push_request=True)
-            except ResponseError as error:
-                kind, refusal = b"", error
-            if kind == b"message":
-                await self._deliver(channel[start:].decode(), data)
-            else:
+                reply = await connection.read_response(disable_decoding=True, push_request=True)
+            except ResponseError as refusal:
                 self._answers.popleft().set_result(refusal)
+                continue
+            if reply[0] == b"message":
+                await self._deliver(reply[1][start:].decode(), reply[2])
+            elif reply[0] in (b"subscribe", b"unsubscribe"):
+                self._answers.popleft().set_result(None)
+                self._delay = FIRST_DELAY  # a server that does more than to accept connections

@@ -57,7 +57,6 @@ class RedisBroadcast(Broadcast[T]):
         self.timeout = timeout
         self._connect = connect
         self._codec = Codec.of(kind)
-        self._beginning: set[Subscription[T]] = set()  # those that Redis has not confirmed yet
         self._stack = AsyncExitStack()
 
     @classmethod
@@ -91,9 +90,7 @@ class RedisBroadcast(Broadcast[T]):
             client = self._connect()
             stack.push_async_callback(client.aclose)
             self._publisher = Publisher(client, self.timeout)
-            self._listener = Listener(
-                client, self.timeout, self._topics.keys(), self.prefix, self._receive, self._interrupt
-            )
+            self._listener = Listener(client, self.timeout, self.prefix, self._receive, self._interrupt)
             first = await self._listener.connect()
             for work in (self._publisher.run(), self._listener.run(first)):
                 stack.push_async_callback(_end, asyncio.create_task(work))
@@ -118,17 +115,9 @@ class RedisBroadcast(Broadcast[T]):
         BroadcastUnavailable if it does not in time, or refuses.
         """
         "".join(topics).encode()  # UnicodeEncodeError is for who asks, not for the connection of all
-        async with super().subscribe(*topics) as subscription:
-            self._beginning.add(subscription)
-            try:
-                await self._listener.confirm(topics)
-            finally:
-                self._beginning.remove(subscription)
+        self._require_this_loop()
+        async with self._listener.subscribed(topics), super().subscribe(*topics) as subscription:
             yield subscription
-
-    def _remove(self, subscription: Subscription[T]) -> None:
-        super()._remove(subscription)
-        self._listener.look_at(subscription.topics)
 
     async def _receive(self, topic: str, data: bytes) -> None:
         try:
@@ -139,7 +128,7 @@ class RedisBroadcast(Broadcast[T]):
         await self._deliver(topic, message)
 
     def _interrupt(self) -> None:
-        for subscription in self._subscriptions() - self._beginning:
+        for subscription in self._subscriptions():
             if not subscription.interrupt():
                 self._remove(subscription)
                 subscription.lose("the connection to Redis was lost, and messages with it perhaps")
