@@ -8,7 +8,7 @@ tells so, whoever it was and whichever method finds out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
@@ -195,6 +195,36 @@ class WebSocket(Generic[State]):
         InvalidMessage (1007) if it is no JSON, or does not fit the model.
         """
         return decode(await self.receive(), model)
+
+    async def iter_text(self) -> AsyncIterator[str]:
+        """Yield text messages until somebody closes; otherwise as ``receive_text()``."""
+        try:
+            while True:
+                yield await self.receive_text()
+        except WebSocketDisconnect:
+            return
+
+    async def iter_bytes(self) -> AsyncIterator[bytes]:
+        """Yield binary messages until somebody closes; otherwise as ``receive_bytes()``."""
+        try:
+            while True:
+                yield await self.receive_bytes()
+        except WebSocketDisconnect:
+            return
+
+    @overload
+    def iter_json(self) -> AsyncIterator[Any]: ...
+    @overload
+    def iter_json(self, model: type[Model]) -> AsyncIterator[Model]: ...
+    @overload
+    def iter_json(self, model: Any) -> AsyncIterator[Any]: ...
+    async def iter_json(self, model: Any = Any) -> AsyncIterator[Any]:
+        """Yield messages as models until somebody closes; otherwise as ``receive_json()``."""
+        try:
+            while True:
+                yield await self.receive_json(model)
+        except WebSocketDisconnect:
+            return
 
     async def send_text(self, text: str) -> None:
         """Send a text message. WebSocketDisconnect if nobody is there any more."""
