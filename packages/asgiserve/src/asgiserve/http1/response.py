@@ -214,9 +214,11 @@ def _transfer_encoding(head: ResponseHead, value: bytes) -> bool:
 
 
 def _connection(head: ResponseHead, value: bytes) -> bool:
-    if b"close" in [option.strip() for option in value.lower().split(b",")]:
+    options = [option.strip() for option in value.lower().split(b",")]
+    if b"close" in options:
         head.close = True
-    return False  # hop-by-hop, and so the server's own (RFC 9110 §7.6.1)
+    # Hop-by-hop, and so the server's own (§7.6.1); but a 426 has to say what to upgrade to (RFC 9110 §7.8).
+    return head.status == HTTPStatus.UPGRADE_REQUIRED and options == [b"upgrade"]
 
 
 def _replace(field: int) -> Callable[[ResponseHead, bytes], bool]:

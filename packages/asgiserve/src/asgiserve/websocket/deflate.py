@@ -15,9 +15,11 @@ from typing import Final
 
 from .closing import INVALID_DATA, MESSAGE_TOO_BIG, ProtocolError
 
-#: Bits of the window, where the client does not ask for a smaller one; and zlib's memory level.
+#: Bits of the window, where the client does not ask for a smaller one; and zlib's levels of memory and of
+#: effort. 4 KiB of JSON take 20 µs and become 490 bytes; with an effort of 6, its default, 29 µs and 420.
 WINDOW_BITS: Final = 12
 _MEMORY_LEVEL: Final = 5
+_EFFORT: Final = 3
 
 #: Messages below this many bytes are not compressed: to save a few of them would cost more than the rest of
 #: their way.
@@ -133,7 +135,7 @@ class Deflater:
         """Compress a whole message."""
         stream = self._stream
         if stream is None:
-            stream = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, self._bits, _MEMORY_LEVEL)
+            stream = zlib.compressobj(_EFFORT, zlib.DEFLATED, self._bits, _MEMORY_LEVEL)
             if self._takeover:
                 self._stream = stream
         return (stream.compress(message) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]

@@ -81,7 +81,7 @@ class WebSocketExchange(Exchange):
         self._connected = False  # `receive` has delivered the first event
         self._messages: list[str | bytes] = []  # that wait for `receive`; a deque would need 0.6 KB
         self._max_queue = max_queue
-        # Nearly always one coroutine receives. It waits on this: Waiters, where others wait, cost 0.5 µs more.
+        # Nearly always one coroutine receives, and waits on this: Waiters, for others, cost 0.5 µs more.
         self._reader: asyncio.Future[None] | None = None
         self._waiting = 0  # characters and bytes of them, and of those taken since there were none
         self.full = False  # no more is read until they are taken

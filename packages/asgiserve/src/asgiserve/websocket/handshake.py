@@ -26,6 +26,7 @@ _OWN: Final = frozenset(
 
 #: A server that speaks other versions than the client says which (RFC 6455 §4.4, RFC 9110 §15.5.22).
 _VERSIONS: Final = (
+    (b"connection", b"upgrade"),
     (b"upgrade", b"websocket"),
     (b"sec-websocket-version", _VERSION),
 )
