@@ -196,7 +196,8 @@ class WebSocketConnection(asyncio.Protocol):
 
     def read_on(self) -> None:
         """Read on in the next turn of the event loop: an application that only receives lets others live."""
-        self._service.loop.call_soon(self._read_on)
+        service = self._service
+        service.loop.call_soon(self._read_on, context=service.context)
 
     def _read_on(self) -> None:
         if not self._ended:
