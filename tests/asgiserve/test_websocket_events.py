@@ -709,7 +709,7 @@ def test_W14_return_without_an_answer_to_the_handshake_is_500(serve: Serve) -> N
         server.records.wait("without an answer to the handshake")
 
 
-def test_W14_application_goes_on_after_the_end_of_the_socket_as_long_as_it_likes(serve: Serve) -> None:
+def test_W14_application_goes_on_after_the_end_of_the_socket_as_long_as_it_likes(serve_twice: Serve) -> None:
     left: Moment[None] = Moment()
     ended: Moment[None] = Moment()
 
@@ -719,7 +719,7 @@ def test_W14_application_goes_on_after_the_end_of_the_socket_as_long_as_it_likes
         await asyncio.sleep(0.3)
         ended.happen(None)
 
-    with serve(on_websocket(app), response_timeout=0.1) as server, WebSocket(server.address) as client:
+    with serve_twice(on_websocket(app), response_timeout=0.1) as server, WebSocket(server.address) as client:
         client.open()
         client.say_goodbye()
         left.wait()
