@@ -240,9 +240,13 @@ class FrameReader:
     @staticmethod
     def _decode(decoder: codecs.IncrementalDecoder, piece: bytes, final: bool) -> str:
         try:
-            return decoder.decode(piece, final)
+            text = decoder.decode(piece, final)
         except UnicodeDecodeError as error:
             raise _no_text() from error
+        begun = decoder.getstate()[0]
+        if len(begun) == 2 and begun > b"\xed\x9f" and begun < b"\xee":
+            raise _no_text()  # a surrogate, of which Python waits for the third byte
+        return text
 
     def _end_frame(self) -> bool:
         """Pass on a control frame, or a message with its last frame; return whether to go on."""
