@@ -116,7 +116,12 @@ class WebSocketConnection(asyncio.Protocol):
             try:
                 self._reader.feed(data)
             except ProtocolError as error:
-                self._fail(error)
+                self._ended = True
+                if self.exchange.waiting:
+                    # The application is woken in this turn of the event loop: it may answer what came before.
+                    self._service.loop.call_soon(self._fail, error)
+                else:
+                    self._fail(error)
             if self.exchange.full and not self._paused and not self._ended:
                 self._paused = True
                 self._transport.pause_reading()
