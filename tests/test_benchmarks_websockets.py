@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import select
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from benchmarks.results import Outcome, ScenarioResult
 from benchmarks.scenarios import FASTEST
 from benchmarks.servers import Running
 from benchmarks.websockets import frames, idle, in_process, report
+from benchmarks.websockets.connection import Connection
 from benchmarks.websockets.idle import Idle
 from benchmarks.websockets.measure import measure
 from benchmarks.websockets.results import WebSocketResults
@@ -100,6 +102,17 @@ def test_memory_of_idle_connections(compressed: bool, cores: Cores) -> None:
     assert 0 < measured.memory < 500
     assert measured.answered == 400
     assert measured.fault == measured.missing == ""
+
+
+def test_pings_are_answered() -> None:
+    with serving("uvicorn-sansio", arguments=["--ws-ping-interval", "0.2"]) as server:
+        connection = Connection(server.port, "/echo", compressed=False)
+        with connection.socket:
+            for _ in range(3):  # uvicorn sends no ping before the pong of the last one
+                assert select.select([connection.socket], [], [], 60)[0]
+                connection.answer_pings()
+            connection.socket.sendall(NAMED["text"].sent)
+            assert connection.message() == NAMED["text"].message
 
 
 def test_memory_is_not_measured_where_nothing_is_compressed(cores: Cores) -> None:

@@ -70,6 +70,13 @@ class Connection:
             elif opcode != frames.PONG:
                 raise Refused(f"a frame that begins with {frame.first:#x}: {frame.payload[:40]!r}")
 
+    def answer_pings(self) -> None:
+        """Answer the pings that have come; to be called when there is something to read."""
+        self._behind += self.socket.recv(65536)
+        while (frame := frames.read(self._behind)) is not None and frame.first & 0xF == frames.PING:
+            self._behind = self._behind[frame.end :]
+            self.socket.sendall(frames.sent(frame.payload, frames.PONG))
+
     def _frame(self) -> frames.Frame:
         while (frame := frames.read(self._behind)) is None:
             more = self.socket.recv(65536)

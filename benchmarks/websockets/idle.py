@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import select
 from dataclasses import dataclass
 from typing import Final
 
 from .. import idle
 from ..idle import EARLY, OTHERS, private_memory
-from ..servers import Running
 from . import frames
 from .connection import Connection, Refused
 from .scenarios import EVENT
 from .servers import SERVERS, serving
 
 CONNECTIONS: Final = 10_000
+
+#: Connections that are opened or asked between two looks at whether there are pings.
+OFTEN: Final = 200
 
 #: What each sends: plain, and compressed.
 MESSAGES: Final = (frames.sent(EVENT, frames.TEXT), frames.sent(EVENT, frames.TEXT, compressed=True))
@@ -47,34 +50,66 @@ def allow(connections: int) -> None:
 def measure(name: str, core: int, compressed: bool, connections: int = CONNECTIONS) -> Idle:
     """Open the connections to one server, and look at its memory."""
     with serving(name, core=core, arguments=idle.SETTINGS[SERVERS[name][0]]) as server:
-        opened: list[Connection] = []
+        crowd = _Crowd(server.port, compressed)
         try:
-            _open(server, opened, EARLY, compressed)
+            crowd.open(EARLY)
             before = private_memory(server)
-            _open(server, opened, connections, compressed)
+            crowd.open(connections)
             memory = (private_memory(server) - before) / connections
-            answered = sum(_answers(each, compressed) for each in opened[EARLY:])
+            answered = crowd.answered() - EARLY
         except Refused as refused:
             return Idle(name, compressed, connections, None, 0, missing=str(refused))
         except OSError as error:
-            said = f"{type(error).__name__} after {len(opened)} connections"
+            said = f"{type(error).__name__} after {len(crowd.opened)} connections"
             return Idle(name, compressed, connections, None, 0, fault=said)
         finally:
-            for each in opened:
-                each.socket.close()
+            crowd.close()
     return Idle(name, compressed, connections, memory, answered)
 
 
-def _open(server: Running, opened: list[Connection], number: int, compressed: bool) -> None:
-    for _ in range(number):
-        opened.append(Connection(server.port, "/echo", compressed))
-        if not _answers(opened[-1], compressed):
-            raise OSError("no echo")
+class _Crowd:
+    """Many connections to one server, whose pings are answered, as all clients do."""
 
+    def __init__(self, port: int, compressed: bool) -> None:
+        self._port = port
+        self._compressed = compressed
+        self._poll = select.epoll()
+        self.opened: dict[int, Connection] = {}
 
-def _answers(connection: Connection, compressed: bool) -> bool:
-    """Echo one message."""
-    with contextlib.suppress(OSError, Refused):
-        connection.socket.sendall(MESSAGES[compressed])
-        return connection.message() == EVENT
-    return False
+    def open(self, number: int) -> None:
+        """Open so many more, each of which echoes a message."""
+        for _ in range(number):
+            connection = Connection(self._port, "/echo", self._compressed)
+            descriptor = connection.socket.fileno()
+            self.opened[descriptor] = connection
+            self._poll.register(descriptor, select.EPOLLIN)
+            if not self._answers(connection):
+                raise OSError("no echo")
+            if len(self.opened) % OFTEN == 0:
+                self._answer_pings()
+
+    def answered(self) -> int:
+        """Ask on each, and count those that answer."""
+        answers = 0
+        for number, connection in enumerate(self.opened.values()):
+            answers += self._answers(connection)
+            if number % OFTEN == 0:
+                self._answer_pings()
+        return answers
+
+    def close(self) -> None:
+        """Leave."""
+        for connection in self.opened.values():
+            connection.socket.close()
+        self._poll.close()
+
+    def _answer_pings(self) -> None:
+        for descriptor, _ in self._poll.poll(0, CONNECTIONS):
+            with contextlib.suppress(OSError):
+                self.opened[descriptor].answer_pings()
+
+    def _answers(self, connection: Connection) -> bool:
+        with contextlib.suppress(OSError, Refused):
+            connection.socket.sendall(MESSAGES[self._compressed])
+            return connection.message() == EVENT
+        return False
