@@ -69,6 +69,22 @@ class TestDelivery:
             await broadcast.publish("a", "now")
             assert await waiting == "now"
 
+    async def test_two_messages_at_once_wake_a_subscriber_once(self) -> None:
+        async with Broadcast[str]() as broadcast, broadcast.subscribe("a") as messages:
+            waiting = asyncio.ensure_future(anext(messages))
+            await asyncio.sleep(0)
+            await asyncio.gather(broadcast.publish("a", "0"), broadcast.publish("a", "1"))
+            assert [await waiting, await anext(messages)] == ["0", "1"]
+
+    async def test_a_message_and_the_end_at_once(self) -> None:
+        async with AsyncExitStack() as stack:
+            async with Broadcast[str]() as broadcast:
+                messages = await stack.enter_async_context(broadcast.subscribe("a"))
+                waiting = asyncio.ensure_future(anext(messages))
+                await asyncio.sleep(0)
+                broadcast.publish("a", "0").send(None)  # up to where it lets others run
+            assert [await waiting, await anext(messages, "the end")] == ["0", "the end"]
+
     async def test_a_subscriber_publishes_itself_and_to_itself(self) -> None:
         async with Broadcast[int]() as broadcast, broadcast.subscribe("a") as messages:
             await broadcast.publish("a", 3)

@@ -84,6 +84,7 @@ class Broadcast(Generic[T]):
         subscriptions = self._topics.get(topic)
         if subscriptions is None:
             return
+        # 0.07 us for each subscriber that is busy; 0.4 (uvloop) to 0.7 us for one that waits and is woken.
         slow = [subscription for subscription in subscriptions if not subscription.put(message)]
         for subscription in slow:
             self._remove(subscription)
