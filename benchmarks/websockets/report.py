@@ -43,7 +43,8 @@ def block() -> str:
         "![CPU time per message](benchmarks/charts/websockets-cpu.svg)",
         "asgiserve's messages per second, divided by those of each peer: the median of the rounds, and the "
         "least and the most. Bold is where the peer is faster; “none” is where it does not compress. uvicorn "
-        "takes part with each of its implementations. A broadcast to 1,000 clients counts as 1,000 messages.",
+        "takes part with each of its implementations. A broadcast to 1,000 clients counts as 1,000 messages. "
+        "“Compressed” is what the client sends; a server may answer the shortest messages as they are.",
         tables.ratios(first, SERVERS, "messages"),
         f"{losses(first)} {limits(first)}".strip(),
     ]
