@@ -32,7 +32,9 @@ def test_every_name_is_there_documented_and_in_the_reference(name: str) -> None:
     assert re.search(rf"`{name}\b", REFERENCE), f"docs/asgiweb.md does not mention {name}"
 
 
-@pytest.mark.parametrize("kind", [asgiweb.Application, asgiweb.Request, asgiweb.Response, asgiweb.Router])
+@pytest.mark.parametrize(
+    "kind", [asgiweb.Application, asgiweb.Request, asgiweb.Response, asgiweb.Router, asgiweb.WebSocket]
+)
 def test_every_public_attribute_is_documented_and_in_the_reference(kind: type) -> None:
     for name in dir(kind):
         if name.startswith("_"):
