@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from falcon import HTTPUnauthorized, WebSocketDisconnected, WebSocketPayloadType
@@ -128,10 +129,11 @@ class Ticking:
 class BothWays:
     async def on_websocket(self, request: Request, ws: WebSocket) -> None:
         await ws.accept()
-        counting = asyncio.create_task(business.count(ws.send_text))
-        while True:
-            await ws.send_text(f"echo {await ws.receive_text()!r}")
-            counting.done()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(business.count(ws.send_text))
+            with suppress(WebSocketDisconnected):
+                while True:
+                    await ws.send_text(f"echo {await ws.receive_text()!r}")
 
 
 greeting = Greeting()

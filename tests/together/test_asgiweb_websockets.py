@@ -9,7 +9,7 @@ from tests.together.deviations import hold
 from tests.together.servers import Server
 from tests.together.websocket_contract import WEBSOCKET_CONTRACT
 
-SERVERS = ["uvicorn", "hypercorn", "granian", "daphne"]
+SERVERS = ["asgiserve", "uvicorn", "hypercorn", "granian", "daphne"]
 PAIRINGS = [f"{name}/asgiweb_websockets" for name in SERVERS]
 
 
