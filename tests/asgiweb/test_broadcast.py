@@ -294,6 +294,15 @@ class TestLife:
                 await broadcast.publish("a", "0")
                 assert await anext(messages) == "0"
 
+    async def test_who_was_subscribed_before_it_was_left_gets_nothing_of_what_comes_after(self) -> None:
+        broadcast = Broadcast[str]()
+        async with AsyncExitStack() as stack:
+            async with broadcast:
+                messages = await stack.enter_async_context(broadcast.subscribe("a"))
+            async with broadcast:
+                await broadcast.publish("a", "0")
+                assert [message async for message in messages] == []
+
     async def test_it_is_entered_once_at_a_time(self) -> None:
         async with Broadcast[str]() as broadcast:
             with pytest.raises(BroadcastError, match="in use already"):
