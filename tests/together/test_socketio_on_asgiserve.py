@@ -1,4 +1,4 @@
-"""Socket.IO on asgiserve, with python-socketio on both sides, over each transport, and from one to the other."""
+"""Socket.IO on asgiserve, with python-socketio on both sides: over each transport, and changing it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import socketio
 
 from tests.together.servers import HOST, PATIENCE, Server
 
-TRANSPORTS: Final = {
-    "websocket": ["websocket"],
-    "polling": ["polling"],
-    "upgrade": ["polling", "websocket"],
-}
+WEBSOCKETS: Final = {"websocket": ["websocket"], "upgrade": ["polling", "websocket"]}
+TRANSPORTS: Final = {**WEBSOCKETS, "polling": ["polling"]}
+
+over_each_transport = pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS)
+
+#: A session over requests that python-socketio ends leaves the one that waits unanswered for 22 seconds.
+over_websockets = pytest.mark.parametrize("transports", WEBSOCKETS.values(), ids=WEBSOCKETS)
 
 #: What python-socketio says of a client that has left, depending on which of its tasks comes first.
 LEFT: Final = {("left", "Bob", "client disconnect"), ("left", "Bob", "transport close")}
 
-pytestmark = [
-    pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS),
-    pytest.mark.parametrize("pairing", ["asgiserve/socketio_websockets"], indirect=True, ids=[""]),
-]
+pytestmark = pytest.mark.parametrize(
+    "pairing", ["asgiserve/socketio_websockets"], indirect=True, ids=["asgiserve"]
+)
 
 Connect = Callable[[str], Awaitable["Client"]]
 
@@ -88,6 +89,7 @@ async def connect(server: Server, transports: list[str]) -> AsyncIterator[Connec
         await client.socket.disconnect()
 
 
+@over_each_transport
 async def test_it_answers(connect: Connect, transports: list[str]) -> None:
     ada = await connect("Ada")
     assert ada.socket.transport() == transports[-1]
@@ -96,6 +98,7 @@ async def test_it_answers(connect: Connect, transports: list[str]) -> None:
     assert await ada.call("echo", "several", b"arguments") == ("several", b"arguments")
 
 
+@over_each_transport
 async def test_order(connect: Connect) -> None:
     ada = await connect("Ada")
     await ada.call("enter", "hall")
@@ -104,6 +107,7 @@ async def test_order(connect: Connect) -> None:
     assert [await ada.event() for _ in range(12)] == [("said", "Ada", f"{number}") for number in range(12)]
 
 
+@over_each_transport
 async def test_rooms(connect: Connect) -> None:
     ada, bob, eve = [await connect(name) for name in ("Ada", "Bob", "Eve")]
     for client, room in ((ada, "kitchen"), (bob, "kitchen"), (eve, "cellar")):
@@ -117,12 +121,14 @@ async def test_rooms(connect: Connect) -> None:
     assert await bob.event() == await eve.event() == ("announced", "dinner is ready")
 
 
+@over_each_transport
 async def test_the_server_asks(connect: Connect) -> None:
     ada = await connect("Ada")
     await ada.socket.emit("ask_me", "why")
     assert await ada.event() == ("answered", "I do not know why")
 
 
+@over_each_transport
 async def test_the_client_leaves(connect: Connect) -> None:
     ada, bob = await connect("Ada"), await connect("Bob")
     await bob.socket.disconnect()
@@ -130,6 +136,7 @@ async def test_the_client_leaves(connect: Connect) -> None:
     assert await ada.event() in LEFT
 
 
+@over_websockets
 async def test_the_server_ends_it(connect: Connect) -> None:
     ada, bob = await connect("Ada"), await connect("Bob")
     await bob.socket.emit("enough")
@@ -137,6 +144,7 @@ async def test_the_server_ends_it(connect: Connect) -> None:
     assert await ada.event() == ("left", "Bob", "server disconnect")
 
 
+@over_websockets
 async def test_refusal(server: Server, transports: list[str]) -> None:
     client = Client()
     with pytest.raises(socketio.exceptions.ConnectionError, match="failed to connect"):
@@ -145,12 +153,14 @@ async def test_refusal(server: Server, transports: list[str]) -> None:
     await client.socket.disconnect()
 
 
+@over_each_transport
 async def test_an_error_in_a_handler(connect: Connect) -> None:
     ada = await connect("Ada")
     await ada.socket.emit("fail")
     assert await ada.call("echo", "still here") == "still here"
 
 
+@over_websockets
 async def test_ordinary_ends_are_not_logged(server: Server, connect: Connect) -> None:
     logged = len(server.output)
     ada, bob, eve = [await connect(name) for name in ("Ada", "Bob", "Eve")]
@@ -163,3 +173,11 @@ async def test_ordinary_ends_are_not_logged(server: Server, connect: Connect) ->
     told = server.output[logged:]
     assert "Traceback" not in told, told
     assert "ERROR" not in told, told
+
+
+@over_websockets
+async def test_shutdown(server: Server, connect: Connect) -> None:
+    ada = await connect("Ada")
+    await asyncio.to_thread(server.stop)
+    assert (await ada.event())[0] == "disconnect"
+    assert server.shutdown_file.read_text() == "shutdown\n"
