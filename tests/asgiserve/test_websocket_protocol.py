@@ -478,6 +478,16 @@ def test_6455_10_4_message_is_too_large_by_its_length(client: WebSocket, opcode:
     assert client.failed() == TOO_BIG
 
 
+@pytest.mark.parametrize("limit", [100, 125, 1000, 65535])
+def test_6455_10_4_message_that_came_as_a_whole_is_too_large(serve_twice: Serve, limit: int) -> None:
+    with serve_twice(echo, ws_max_size=limit) as server, WebSocket(server.address) as client:
+        client.open()
+        client.send(binary(b"a" * limit))
+        assert client.message() == b"a" * limit
+        client.send(binary(b"a" * (limit + 1)))
+        assert client.failed() == TOO_BIG
+
+
 @pytest.mark.parametrize("opcode", [TEXT, BINARY], ids=["text", "binary"])
 def test_6455_10_4_fragments_are_too_large_together(client: WebSocket, opcode: int) -> None:
     client.send(frame(opcode, b"a" * MAX_SIZE, fin=False) + frame(PING))
