@@ -13,7 +13,7 @@ from websockets.sync.client import ClientConnection
 
 from tests.together.applications.business import SECRET
 from tests.together.contract import Point
-from tests.together.servers import Server
+from tests.together.servers import HOST, Server
 from tests.together.websocket_contract import (
     both_ways,
     close_by_application,
@@ -34,6 +34,7 @@ from tests.together.websocket_contract import (
     parameters_in_utf_8,
     received,
     refusal,
+    refused,
     sending_ends,
     sending_ends_behind_unread_messages,
     shutdown,
@@ -47,13 +48,27 @@ from tests.together.websocket_contract import (
 REPETITIVE: Final = "say it again, " * 10_000
 
 
+class Counted(socket.socket):
+    """A socket that counts what it receives."""
+
+    received = 0
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        data = super().recv(size, flags)
+        self.received += len(data)
+        return data
+
+
 def compression(server: Server) -> None:
     """/echo sends back text and data of a client that compresses, and compresses as well."""
-    with opened(server, "/echo", compression="deflate") as client:
-        assert [extension.name for extension in client.protocol.extensions] == ["permessage-deflate"]
-        for message in (REPETITIVE, REPETITIVE.encode(), "short", REPETITIVE):
-            client.send(message)
-            assert received(client) == message
+    with Counted() as counted:
+        counted.connect((HOST, server.port))
+        with opened(server, "/echo", sock=counted, compression="deflate") as client:
+            assert [extension.name for extension in client.protocol.extensions] == ["permessage-deflate"]
+            for message in (REPETITIVE, REPETITIVE.encode(), "short", REPETITIVE):
+                client.send(message)
+                assert received(client) == message
+    assert 0 < counted.received < len(REPETITIVE)
 
 
 def no_compression(server: Server) -> None:
@@ -79,6 +94,7 @@ def error_in_conversation(server: Server) -> None:
 def ordinary_ends(server: Server) -> None:
     """Nothing is logged as an error because clients close, or are gone, or the application closes."""
     logged = len(server.output)
+    refused(server, "/closed")
     close_by_application(server)
     for path in ("/receiving", "/ticking"):
         for leave in (ClientConnection.close, _cut):
