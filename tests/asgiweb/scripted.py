@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from asgiweb.asgi import ASGIApplication, Message, Scope
+from asgiweb.asgi import FAULTS, ASGIApplication, Message, Scope
 
 
 def websocket_scope(path: str = "/", **changes: Any) -> Scope:
@@ -62,8 +62,12 @@ class ScriptedServer:
         self.sent.append(message)
 
     async def run(self, app: ASGIApplication) -> ScriptedServer:
-        """Let the application run to its end."""
-        await app(self.scope, self.receive, self.send)
+        """Let the application run to its end. Raises what a handler asserts, which is but a fault for it."""
+        faults: list[Exception] = []
+        await app({**self.scope, FAULTS: faults}, self.receive, self.send)
+        for fault in faults:
+            if isinstance(fault, (AssertionError, ExceptionGroup)):
+                raise fault
         return self
 
     @property

@@ -229,6 +229,18 @@ class TestLifespan:
                 pytest.fail("it has started")
         assert asyncio.all_tasks() == before
 
+    async def test_nothing_is_left_of_one_that_has_failed(self) -> None:
+        before = asyncio.all_tasks()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "lifespan.startup.failed"})
+            await asyncio.Event().wait()
+
+        with pytest.raises(RuntimeError):
+            async with TestClient(app):
+                pytest.fail("it has started")
+        assert asyncio.all_tasks() == before
+
     async def test_what_it_raises_at_the_end_is_raised(self) -> None:
         @asynccontextmanager
         async def lifespan(app: Application[None]) -> AsyncIterator[None]:

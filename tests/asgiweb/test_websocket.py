@@ -57,13 +57,26 @@ class TestAcceptance:
             async with ws:
                 pass
 
-        assert (await run(handler)).types == ["accept", "close"]
+        server = await run(handler)
+        assert server.types == ["accept", "close"]
+        assert server.sent[-1]["code"] == 1000
 
     async def test_who_accepts_by_hand_need_not_close(self) -> None:
         async def handler(ws: WebSocket) -> None:
             await ws.accept()
 
-        assert (await run(handler)).types == ["accept", "close"]
+        server = await run(handler)
+        assert server.types == ["accept", "close"]
+        assert server.sent[-1]["code"] == 1000
+
+    async def test_it_does_not_come_after_a_refusal(self) -> None:
+        async def handler(ws: WebSocket) -> None:
+            await ws.close()
+            with pytest.raises(WebSocketError, match="before close"):
+                async with ws:
+                    pytest.fail("it was accepted")
+
+        assert (await run(handler)).types == ["close"]
 
     @pytest.mark.parametrize(
         ("offered", "supported", "chosen"),
@@ -623,7 +636,9 @@ class TestLeaving:
             await task
         assert server.sent[-1]["code"] == 1001
 
-    async def test_a_websocket_that_is_forgotten_closes_nothing(self) -> None:
+    async def test_a_websocket_that_is_forgotten_closes_nothing(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """A coroutine that is never finished is closed by the garbage collector, and must not await."""
 
         async def handler(ws: WebSocket) -> None:
@@ -637,6 +652,7 @@ class TestLeaving:
             await asyncio.sleep(0)
         coroutine.close()
         assert server.types == ["accept"]
+        assert not caplog.records
 
 
 class TestHandshake:

@@ -43,7 +43,6 @@ class TestClient(httpx.AsyncClient):
             headers=headers,
             cookies=cookies,
             follow_redirects=follow_redirects,
-            trust_env=False,
         )
 
     async def __aenter__(self) -> Self:

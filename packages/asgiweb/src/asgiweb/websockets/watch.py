@@ -78,8 +78,6 @@ class DisconnectWatch:
             self._sent += 1
             if self._sent > 1 and self._reader is None and not self._receiving:
                 self._reader = asyncio.create_task(self._read_ahead())
-                # What has come already should be known now.
-                await asyncio.sleep(0)
         if self._left:
             raise ConnectionResetError("the client has left")
         await self._send(message)

@@ -109,7 +109,7 @@ class WebSocket(Generic[State]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close, unless that has happened: with 1000, or with the code that belongs to the exception."""
-        if not self.accepted or self.close_code is not None:
+        if not self.accepted:
             return
         if error is None or isinstance(error, ClientDisconnected):
             await self.close()
