@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakSet
 
 import httpx
 import msgspec
@@ -454,11 +455,11 @@ class TestWebSockets:
         assert cancelled == [True]
 
     async def test_two_that_talk_to_each_other(self) -> None:
-        app = Application[set[WebSocket]]()
-        app.state = set()
+        app = Application[WeakSet[WebSocket]]()
+        app.state = WeakSet()
 
         @app.websocket("/chat/{name}")
-        async def chat(ws: WebSocket[set[WebSocket]], name: str) -> None:
+        async def chat(ws: WebSocket[WeakSet[WebSocket]], name: str) -> None:
             async with ws:
                 ws.state.add(ws)
                 try:
@@ -472,7 +473,7 @@ class TestWebSockets:
             async with client.websocket("/chat/ada") as ada, client.websocket("/chat/eve") as eve:
                 await ada.send_text("hello")
                 assert await ada.receive_text() == await eve.receive_text() == "ada: hello"
-            assert app.state == set()
+            assert not app.state
 
 
 class TestOtherApplications:

@@ -152,7 +152,14 @@ class TestRouting:
         app.websocket("/x")(echo)
         async with client_of(app) as client:
             get, post, options = [await client.request(m, "/x") for m in ("GET", "POST", "OPTIONS")]
-        assert (get.status_code, get.headers["upgrade"]) == (426, "websocket")
+        assert (get.status_code, get.headers["upgrade"], get.headers["connection"]) == (
+            426,
+            "websocket",
+            "upgrade",
+        )
+        over_http_2 = await Exchange(http_scope("/x", http_version="2")).run(app)
+        assert over_http_2.status == 426
+        assert not {"upgrade", "connection"} & set(over_http_2.headers)
         assert (post.status_code, post.headers["allow"]) == (405, "GET, OPTIONS")
         assert (options.status_code, options.headers["allow"]) == (204, "GET, OPTIONS")
 

@@ -160,6 +160,8 @@ def no_upgrade(server: Server) -> None:
         response = http.get("/echo")
         assert response.status_code == 426, shown(response)
         assert response.headers["upgrade"] == "websocket", shown(response)
+        assert "upgrade" in response.headers["connection"].lower(), shown(response)
+        assert http.get("/both").status_code == 200
 
 
 def close_by_application(server: Server) -> None:

@@ -216,8 +216,12 @@ class Application(RouteDecorators[State]):
         if method == "OPTIONS":
             return Response(None, 204, headers={"allow": ", ".join(allowed)})
         if method in allowed:
-            # Only websockets are answered here (RFC 9110, 15.5.22).
-            raise HTTPUpgradeRequired("this is a websocket", headers={"upgrade": "websocket"})
+            # Only websockets are answered here. The two headers belong together (RFC 9110, 7.8 and 15.5.22).
+            headers = {"upgrade": "websocket", "connection": "upgrade"}
+            if request.scope.get("http_version", "1.1") >= "2":
+                # There it is another way, and neither header exists (RFC 9113, 8.2.2; RFC 8441).
+                headers = {}
+            raise HTTPUpgradeRequired("this is a websocket", headers=headers)
         raise HTTPMethodNotAllowed(allowed)
 
     async def _other_protocol(self, scope: Scope, receive: Receive, send: Send) -> None:

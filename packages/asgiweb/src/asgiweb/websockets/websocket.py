@@ -33,6 +33,7 @@ class WebSocket(Generic[State]):
     """
 
     __slots__ = (
+        "__weakref__",  # for those who keep a WeakSet of clients
         "_readable",
         "_receive",
         "_send",
