@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -99,9 +100,10 @@ class Ticking(Consumer):
         self.ticking = asyncio.create_task(self.tick())
 
     async def tick(self) -> None:
-        while True:
-            await self.send("tick")
-            await asyncio.sleep(0.01)
+        with suppress(OSError):  # the server's, in the moment before `disconnect` is called
+            while True:
+                await self.send("tick")
+                await asyncio.sleep(0.01)
 
     async def disconnect(self, code: int) -> None:
         self.ticking.cancel()

@@ -99,6 +99,8 @@ async def ticking(key: str) -> None:
         while True:
             await websocket.send("tick")
             await asyncio.sleep(0.01)
+    except OSError:  # the server's, in the moment before Quart has seen that the client left
+        pass
     finally:
         business.ends[key] = (None, None)
 
