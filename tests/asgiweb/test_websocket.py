@@ -636,6 +636,57 @@ class TestLeaving:
             await task
         assert server.sent[-1]["code"] == 1001
 
+    @pytest.mark.parametrize(
+        ("errors", "code", "logged"),
+        [
+            ([WebSocketDisconnect(1001)], 1000, 0),
+            ([WebSocketDisconnect(1001), ClientDisconnected()], 1000, 0),
+            ([ExceptionGroup("", [WebSocketDisconnect(1001)])], 1000, 0),
+            ([WebSocketDisconnect(1001), InvalidMessage("no", code=4400)], 4400, 0),
+            ([InvalidMessage("no", code=4400), InvalidMessage("neither")], 4400, 0),
+            ([WebSocketDisconnect(1001), KeyError()], 1011, 1),
+            ([ExceptionGroup("", [KeyError(), InvalidMessage("no")])], 1011, 1),
+            ([HTTPNotFound()], 1011, 1),
+        ],
+    )
+    async def test_a_group_of_tasks_means_what_its_exceptions_do(
+        self, errors: list[Exception], code: int, logged: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        app: Application[Any] = Application()
+
+        @app.websocket("/")
+        async def handler(ws: WebSocket) -> None:
+            async with ws:
+                raise ExceptionGroup("of a TaskGroup", errors)
+
+        server = ScriptedServer()
+        await app(server.scope, server.receive, server.send)
+        assert server.sent[-1]["code"] == code
+        assert len(caplog.records) == logged
+
+    async def test_a_client_that_leaves_while_a_task_sends_is_no_fault(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        server = ScriptedServer()
+
+        async def handler(ws: WebSocket) -> None:
+            async def count() -> None:
+                for number in range(3):
+                    await ws.send_text(f"{number}")
+                server.lost = True
+                await ws.send_text("to nobody")
+
+            async with ws, asyncio.TaskGroup() as tasks:
+                tasks.create_task(count())
+                async for _ in ws:
+                    pass
+
+        await server.run(serving(handler))
+        assert server.types == ["accept", "send", "send", "send"]
+        assert not caplog.records
+
     async def test_a_websocket_that_is_forgotten_closes_nothing(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:

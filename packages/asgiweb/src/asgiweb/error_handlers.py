@@ -19,6 +19,7 @@ from .handlers import AnyErrorHandler
 from .request import Request
 from .response import Response
 from .signatures import check_error_handler, location_of
+from .websockets import meaning
 
 logger = logging.getLogger("asgiweb")
 
@@ -81,7 +82,7 @@ class ErrorHandlers:
 
     def _conversation_failed(self, request: Request[Any], error: Exception) -> Response:
         """Log what ended a websocket, which is all that can be done: it has got its answer, a 101."""
-        if isinstance(error, InvalidMessage):
+        if isinstance(meaning(error), InvalidMessage):
             logger.debug("websocket %r: %s", request.path, error)
         else:
             self._log(request, error)

@@ -1,8 +1,10 @@
-"""Codes and reasons of a close frame (RFC 6455, 5.5.1 and 7.4)."""
+"""Codes and reasons of a close frame (RFC 6455, 5.5.1 and 7.4), and which of them an exception means."""
 
 from __future__ import annotations
 
-from ..errors import WebSocketError
+import asyncio
+
+from ..errors import ClientDisconnected, InvalidMessage, WebSocketError
 
 #: The client has closed without a code.
 NO_CODE = 1005
@@ -28,3 +30,33 @@ def check_code(code: int) -> None:
 def shortened(reason: str) -> str:
     """Return as much of a reason as a close frame has room for."""
     return reason.encode(errors="replace")[:_REASON_SIZE].decode(errors="ignore")
+
+
+def meaning(error: BaseException | None) -> BaseException | None:
+    """Return the exception that a group of tasks comes to, if there is nothing but the websocket's end in it.
+
+    A client that leaves while a task sends makes a group of a disconnect, which is no more a fault than that.
+    """
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    ends, others = error.split((ClientDisconnected, InvalidMessage))
+    if ends is None or others is not None:
+        return error
+    invalid = ends.subgroup(InvalidMessage)
+    found: BaseException = ends if invalid is None else invalid
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
+
+
+def code_and_reason(error: BaseException | None) -> tuple[int, str] | None:
+    """Return how a websocket is closed when an exception leaves its handler; None if that cannot be."""
+    error = meaning(error)
+    if error is None or isinstance(error, ClientDisconnected):
+        return 1000, ""
+    if isinstance(error, InvalidMessage):
+        return error.code, error.reason
+    if isinstance(error, asyncio.CancelledError):
+        return 1001, ""
+    # A GeneratorExit comes from the garbage collector: nothing can be awaited then.
+    return (1011, "") if isinstance(error, Exception) else None

@@ -15,6 +15,7 @@ from ..errors import ClientDisconnected, WebSocketError
 from ..request import Request
 from ..response import Response
 from ..typevars import State
+from .closing import meaning
 from .watch import DisconnectWatch
 from .websocket import WebSocket
 
@@ -98,8 +99,8 @@ def conversation(handler: Callable[[WebSocket[Any]], Awaitable[None]]) -> Handle
                 # Also for handlers that accept by hand.
                 stack.push_async_exit(ws)
                 await handler(ws)
-        except ClientDisconnected:
-            if not ws.accepted:
+        except Exception as error:
+            if not (ws.accepted and isinstance(meaning(error), ClientDisconnected)):
                 raise
         if ws.accepted:
             return Response(None, 101)

@@ -7,7 +7,6 @@ tells so, whoever it was and whichever method finds out.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
@@ -15,12 +14,12 @@ from typing import Any, Generic, Self, TypeVar, overload
 from multidict import CIMultiDict
 
 from ..asgi import HeaderPair, Message, Receive, Send
-from ..errors import ClientDisconnected, HeaderError, InvalidMessage, WebSocketDisconnect, WebSocketError
+from ..errors import HeaderError, InvalidMessage, WebSocketDisconnect, WebSocketError
 from ..headers import header_pair
 from ..request import Request
 from ..response import Headers
 from ..typevars import State
-from .closing import ABNORMAL, NO_CODE, check_code, shortened
+from .closing import ABNORMAL, NO_CODE, check_code, code_and_reason, shortened
 from .json_messages import decode, encode
 
 Model = TypeVar("Model")
@@ -110,16 +109,9 @@ class WebSocket(Generic[State]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close, unless that has happened: with 1000, or with the code that belongs to the exception."""
-        if not self.accepted:
-            return
-        if error is None or isinstance(error, ClientDisconnected):
-            await self.close()
-        elif isinstance(error, InvalidMessage):
-            await self.close(error.code, error.reason)
-        elif isinstance(error, asyncio.CancelledError):
-            await self.close(1001)
-        elif isinstance(error, Exception):
-            await self.close(1011)
+        close = code_and_reason(error)
+        if self.accepted and close is not None:
+            await self.close(*close)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close, unless somebody has done so before. Before acceptance it refuses the handshake: 403.
