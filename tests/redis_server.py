@@ -78,12 +78,13 @@ class RedisServer:
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Let it hang in the ``with``: its connections stay, and nobody gets an answer."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        process = self._process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
-            self._process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGCONT)  # which is nothing to one that was killed
 
     def command(self, *words: str) -> str:
         """What it answers to a command, as redis-cli shows it to programs."""

@@ -42,6 +42,13 @@ async def server(shared_server: RedisServer) -> RedisServer:
     return shared_server
 
 
+@pytest.fixture(autouse=True)
+def no_faults(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Nothing fails out of sight, to be made good by a new connection."""
+    yield
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 @pytest.fixture
 async def broadcast(server: RedisServer) -> AsyncIterator[RedisBroadcast[str]]:
     async with RedisBroadcast.from_url(server.url, str) as broadcast:
@@ -193,6 +200,22 @@ asyncio.run(main())
                 async with here.subscribe("a") as messages, asyncio.timeout(PATIENCE):
                     await there.publish("a", str(number))
                     assert await anext(messages) == str(number)
+
+    async def test_a_topic_that_was_left_is_subscribed_to_again(
+        self, server: RedisServer, broadcast: RedisBroadcast[str]
+    ) -> None:
+        for pauses in range(10):  # between the leaving and Redis' answer to it
+            async with broadcast.subscribe("a") as messages:
+                await broadcast.publish("a", str(pauses))
+                assert await anext(messages) == str(pauses)
+            for _ in range(pauses):
+                await asyncio.sleep(0)
+        await eventually(lambda: subscribed(server))
+        with server.paused():
+            subscribing = asyncio.ensure_future(broadcast.subscribe("a").__aenter__())
+            await asyncio.sleep(0.05)
+            assert not subscribing.done()
+        await subscribing
 
     async def test_topics_and_prefixes_may_be_any_text(self, server: RedisServer) -> None:
         async with (
@@ -369,6 +392,29 @@ class TestConnections:
             await eventually(lambda: subscribed(server, "a"))
             assert await connections(server, "pubsub") == before
 
+    async def test_a_publisher_that_is_cancelled_harms_nobody_else(
+        self, server: RedisServer, broadcast: RedisBroadcast[str]
+    ) -> None:
+        async with broadcast.subscribe("a") as messages:
+            with server.paused():
+                first, second = (asyncio.create_task(broadcast.publish("a", text)) for text in ("0", "1"))
+                await asyncio.sleep(0.05)
+                first.cancel()
+            await second
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            assert [await anext(messages), await anext(messages)] == ["0", "1"]
+
+    async def test_it_works_from_its_entering_to_its_leaving(self, server: RedisServer) -> None:
+        broadcast = RedisBroadcast.from_url(server.url, str)
+        for use in (broadcast.publish("a", "0"), broadcast.subscribe("a").__aenter__()):
+            with pytest.raises(BroadcastError, match="async with"):
+                await use
+        async with broadcast:
+            for use in (broadcast.publish("a", "0"), broadcast.subscribe("a").__aenter__()):
+                with pytest.raises(BroadcastError, match="another event loop"):
+                    await asyncio.to_thread(asyncio.run, use)
+
     async def test_what_redis_refuses_is_an_error_of_who_asks(self, server: RedisServer) -> None:
         rules = ("on", "nopass", "resetchannels", "&allowed:*", "+@all")
         await asyncio.to_thread(server.command, "ACL", "SETUSER", "limited", *rules)
@@ -411,15 +457,18 @@ class TestOutages:
         self, server: RedisServer, broadcast: RedisBroadcast[str]
     ) -> None:
         for kind in ("pubsub", "normal"):
-            async with broadcast.subscribe("a") as messages:
+            async with broadcast.subscribe("a") as messages, broadcast.subscribe("b"):
                 await broadcast.publish("a", "0")
                 assert await anext(messages) == "0"
                 waiting = asyncio.ensure_future(anext(messages))
                 await asyncio.to_thread(server.command, "CLIENT", "KILL", "TYPE", kind)
                 if kind == "pubsub":
-                    for lost in (waiting, anext(messages)):
-                        with pytest.raises(MessagesLost, match="the connection to Redis was lost"):
-                            await lost
+                    with pytest.raises(MessagesLost, match="the connection to Redis was lost"):
+                        await waiting
+                    async with broadcast.subscribe("a") as others:
+                        await publishable(broadcast, "a", others)
+                    with pytest.raises(MessagesLost):  # also when the next ones come
+                        await anext(messages)
                 else:
                     waiting.cancel()
             async with broadcast.subscribe("a") as messages:
@@ -447,16 +496,39 @@ class TestOutages:
             assert not waiting.done()
             await asyncio.to_thread(server.start)
             assert await waiting == ["0", 0]
+            # The answers of the new connection are those to what it was asked.
+            await eventually(lambda: subscribed(server, "a"))
+            assert await subscribe(broadcast) == ["0", 0]
+
+    async def test_answers_that_a_connection_owes_when_it_is_lost_are_not_waited_for(
+        self, server: RedisServer
+    ) -> None:
+        connect = RedisBroadcast.from_url(server.url, str, timeout=PATIENCE, overflow="drop")
+        async with connect as broadcast, broadcast.subscribe("a") as messages:
+            with server.paused():
+                waiting = asyncio.ensure_future(broadcast.subscribe("b").__aenter__())
+                await asyncio.sleep(0.05)
+                await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+            others = await waiting
+            for topic in ("c", "d"):
+                async with broadcast.subscribe(topic):
+                    assert await channels(server) == {"a", "b", topic}
+                await eventually(lambda: subscribed(server, "a", "b"))
+            await broadcast.publish("a", "0")
+            assert [await anext(messages), messages.interruptions, others.interruptions] == ["0", 1, 0]
 
     async def test_subscribing_during_a_long_outage_fails(self, server: RedisServer) -> None:
         async with RedisBroadcast.from_url(server.url, str, timeout=0.3) as broadcast:
             await asyncio.to_thread(server.kill)
             with pytest.raises(BroadcastUnavailable, match="does not confirm"):
                 await broadcast.subscribe("b").__aenter__()
+            listener = broadcast._listener  # which keeps nothing of it, however long the outage lasts
+            await eventually(lambda: not listener._subscribed and not listener._changes)
 
     async def test_a_redis_that_hangs_is_not_waited_for(self, server: RedisServer) -> None:
         async with (
-            RedisBroadcast.from_url(server.url, str, timeout=1) as broadcast,
+            RedisBroadcast.from_url(server.url, str, timeout=1, socket_timeout=None) as broadcast,
             broadcast.subscribe("a") as messages,
         ):
             with server.paused():
@@ -492,6 +564,8 @@ class TestOutages:
                     for use in (broadcast.subscribe("b").__aenter__(), broadcast.publish("a", "0"))
                 ]
                 await asyncio.sleep(0.05)
+                waiting.append(asyncio.ensure_future(broadcast.publish("a", "1")))  # in the next batch
+                await asyncio.sleep(0.05)
                 await stack.aclose()
                 done = await asyncio.gather(*waiting, return_exceptions=True)
-                assert [type(error) for error in done] == [BroadcastError] * 2
+                assert [type(error) for error in done] == [BroadcastError] * 3
