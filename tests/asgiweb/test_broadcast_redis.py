@@ -212,10 +212,12 @@ asyncio.run(main())
                 await asyncio.sleep(0)
         await eventually(lambda: subscribed(server))
         with server.paused():
-            subscribing = asyncio.ensure_future(broadcast.subscribe("a").__aenter__())
+            subscription = broadcast.subscribe("a")
+            subscribing = asyncio.ensure_future(subscription.__aenter__())
             await asyncio.sleep(0.05)
             assert not subscribing.done()
         await subscribing
+        await subscription.__aexit__(None, None, None)
 
     async def test_topics_and_prefixes_may_be_any_text(self, server: RedisServer) -> None:
         async with (
@@ -504,9 +506,13 @@ class TestOutages:
         self, server: RedisServer
     ) -> None:
         connect = RedisBroadcast.from_url(server.url, str, timeout=PATIENCE, overflow="drop")
-        async with connect as broadcast, broadcast.subscribe("a") as messages:
+        async with (
+            connect as broadcast,
+            broadcast.subscribe("a") as messages,
+            contextlib.AsyncExitStack() as stack,
+        ):
             with server.paused():
-                waiting = asyncio.ensure_future(broadcast.subscribe("b").__aenter__())
+                waiting = asyncio.create_task(stack.enter_async_context(broadcast.subscribe("b")))
                 await asyncio.sleep(0.05)
                 await asyncio.to_thread(server.kill)
             await asyncio.to_thread(server.start)
