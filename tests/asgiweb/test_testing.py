@@ -384,6 +384,26 @@ class TestWebSockets:
             assert await ws.receive_text() == "tick"
         assert asyncio.all_tasks() == before
 
+    async def test_a_handler_that_sends_more_than_the_test_reads_has_to_wait(self) -> None:
+        app: Application[Any] = Application()
+        sent = 0
+
+        @app.websocket("/")
+        async def flood(ws: WebSocket) -> None:
+            nonlocal sent
+            async with ws:
+                while True:
+                    await ws.send_text(f"{sent}")
+                    sent += 1
+
+        async with TestClient(app) as client, client.websocket("/") as ws:
+            while sent < 900:
+                await asyncio.sleep(0)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert sent < 1100
+            assert [await ws.receive_text() for _ in range(5000)] == [f"{n}" for n in range(5000)]
+
     async def test_a_fault_before_acceptance_is_raised(self, client: TestClient) -> None:
         with pytest.raises(KeyError, match="before"):
             async with client.websocket("/fault"):

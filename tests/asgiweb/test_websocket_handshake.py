@@ -19,6 +19,7 @@ from asgiweb import (
     Request,
     Response,
     WebSocket,
+    WebSocketError,
     json_response,
 )
 from asgiweb.asgi import Message
@@ -289,6 +290,38 @@ class TestRefusal:
         assert response_of(server)[2] == b"ab"
         assert (await ScriptedServer().run(app)).types == ["close"]
         assert closed == [True]  # that of the second has not begun
+
+    async def test_a_stream_ends_when_the_client_leaves(self) -> None:
+        app: Application[Any] = Application()
+        closed: list[bool] = []
+
+        async def pieces() -> AsyncIterator[bytes]:
+            try:
+                yield b"a"
+                server.give(disconnect(code=1006))
+                await asyncio.Event().wait()
+            finally:
+                closed.append(True)
+
+        @app.error_handler(404)
+        async def streaming(request: Request, error: HTTPNotFound) -> Response:
+            return Response(pieces(), 404)
+
+        server = ScriptedServer(scope=websocket_scope(extensions=RESPONSES))
+        await server.run(app)
+        assert closed == [True]
+        assert server.sent[-1]["more_body"]
+
+    async def test_nobody_takes_messages_for_a_disconnect(self) -> None:
+        async def waiting(request: Request, handler: Handler) -> Response:
+            with pytest.raises(WebSocketError):
+                await request.receive_disconnect()
+            return await handler(request)
+
+        app: Application[Any] = Application(middlewares=[waiting])
+        app.websocket("/")(echo)
+        server = ScriptedServer(text("a"), disconnect(code=1000))
+        assert (await server.run(app)).types == ["accept", "send"]
 
     async def test_a_client_that_does_not_wait_for_it(self, app: Application[Any]) -> None:
         server = ScriptedServer(scope=websocket_scope("/unauthorized", extensions=RESPONSES))

@@ -18,6 +18,9 @@ Model = TypeVar("Model")
 #: What comes from the application when it has ended.
 _ENDED: Message = {"type": "ended"}
 
+#: Messages of the application that the test has not received; for more it has to wait.
+_UNREAD = 1000
+
 
 class WebSocketDenied(Exception):
     """The application has refused the websocket, with ``response``."""
@@ -56,6 +59,9 @@ class TestWebSocket:
         scope[FAULTS] = self._faults
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
+        # Set unless the application has to wait for the test to receive.
+        self._room = asyncio.Event()
+        self._room.set()
         self._task: asyncio.Task[None] | None = None
         #: The subprotocol that was agreed on, or None.
         self.subprotocol: str | None = None
@@ -97,7 +103,9 @@ class TestWebSocket:
             # ASGI websocket 2.4.
             raise ConnectionResetError("the client has closed the websocket")
         self._from_app.put_nowait(message)
-        await asyncio.sleep(0)
+        if self._from_app.qsize() >= _UNREAD:
+            self._room.clear()
+        await self._room.wait()
 
     async def _open(self) -> None:
         message = await self._next()
@@ -125,7 +133,9 @@ class TestWebSocket:
 
     async def _next(self) -> Message:
         async with asyncio.timeout(self._timeout):
-            return await self._from_app.get()
+            message = await self._from_app.get()
+        self._room.set()
+        return message
 
     async def receive(self) -> str | bytes:
         """Wait for the next message."""
@@ -202,6 +212,7 @@ class TestWebSocket:
     def _closed(self, code: int, reason: str) -> None:
         self.close_code = code
         self.close_reason = reason
+        self._room.set()
         self._to_app.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     async def __aexit__(

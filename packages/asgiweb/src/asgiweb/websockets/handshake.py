@@ -59,15 +59,13 @@ class Handshake(Request[State]):
         return "GET"
 
     async def receive_disconnect(self) -> Message:
-        """Wait for the client to leave before it has an answer."""
-        while (await self._receive_message())["type"] != "websocket.disconnect":
-            pass
-        return {"type": "http.disconnect"}
+        """WebSocketError: it would take messages from the handler, which is told of the end itself."""
+        raise WebSocketError("the client of a websocket leaves where its messages are received")
 
     async def deny(self, response: Response, start: Message) -> None:
         """Answer with a response. ClientDisconnected if nobody is there to get it."""
         if "websocket.http.response" in (self.scope.get("extensions") or ()):
-            await response.transmit(start, "GET", self.receive_disconnect, self._send_denial)
+            await response.transmit(start, "GET", self._receive_for_denial, self._send_denial)
         else:
             await self.websocket.close()
 
@@ -75,6 +73,11 @@ class Handshake(Request[State]):
         """End what may still run for this websocket."""
         if self._watch is not None:
             self._watch.stop()
+
+    async def _receive_for_denial(self) -> Message:
+        while (await self._receive_message())["type"] != "websocket.disconnect":
+            pass
+        return {"type": "http.disconnect"}
 
     async def _send_denial(self, message: Message) -> None:
         await self._send({**message, "type": f"websocket.{message['type']}"})
