@@ -444,7 +444,7 @@ class TestWebSockets:
                 assert closed.value.code == 1011
 
     async def test_a_message_that_does_not_come_is_not_waited_for_for_ever(self, client: TestClient) -> None:
-        async with client.websocket("/echo", timeout=0.05) as ws:
+        async with client.websocket("/echo", timeout=0.3) as ws:
             with pytest.raises(TimeoutError):
                 await ws.receive()
 
@@ -452,8 +452,8 @@ class TestWebSockets:
         self, client: TestClient
     ) -> None:
         before = asyncio.all_tasks()
-        with pytest.raises(TimeoutError, match=r"still runs 0\.05 s after"):
-            async with client.websocket("/deaf", timeout=0.05):
+        with pytest.raises(TimeoutError, match=r"still runs 0\.3 s after"):
+            async with client.websocket("/deaf", timeout=0.3):
                 pass
         assert asyncio.all_tasks() == before
 
@@ -470,7 +470,7 @@ class TestWebSockets:
 
         async with TestClient(app) as client:
             with pytest.raises(TimeoutError):
-                async with client.websocket("/", timeout=0.05):
+                async with client.websocket("/", timeout=0.3):
                     pytest.fail("it was accepted")
         assert cancelled == [True]
 
