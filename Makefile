@@ -12,6 +12,7 @@
 # make idle     measure what ten thousand idle connections cost
 # make soak     make two million mixed requests, and see that nothing grows
 # make fuzz     look for input that asgiserve does not handle: 20 minutes, or what ARGS says   (make fuzz ARGS=5)
+# make autobahn    run the fuzzing client of the Autobahn Testsuite against asgiserve   (make autobahn ARGS="6.*")
 # make clean    remove .venv and caches
 #
 # PYTHON=python3.13 VENV=.venv-3.13 make test    the same on another interpreter
@@ -20,12 +21,13 @@ PYTHON ?= python3
 VENV   ?= .venv
 APP    ?= examples.hello:app
 ARGS   ?=
+PYTHON2 ?= python2.7
 
 BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 PROJECTS := packages/asgiserve/pyproject.toml packages/asgiweb/pyproject.toml
 
-.PHONY: serve test check setup format docs bench bench-websockets bench-in-process profile slowloris idle soak fuzz clean
+.PHONY: serve test check setup format docs bench bench-websockets bench-in-process profile slowloris idle soak fuzz autobahn clean
 
 serve: $(VENV)/.serve
 	@exec $(BIN)/asgiserve $(APP) $(ARGS)
@@ -65,8 +67,11 @@ slowloris idle soak: $(VENV)/.bench
 fuzz: $(VENV)/.fuzz
 	@$(BIN)/python -m tests.asgiserve.fuzzing $(ARGS)
 
+autobahn: .venv-autobahn/.setup $(VENV)/.setup
+	@$(BIN)/python -m tests.autobahn .venv-autobahn/bin/wstest $(ARGS)
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-autobahn .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Steps, each done again only when what it depends on has changed: an empty environment; in it the two
 # packages with what they need to run; and what their tests, the benchmarks and the fuzzers need.
@@ -103,4 +108,14 @@ $(VENV)/.fuzz: tests/asgiserve/fuzzing/requirements.txt $(VENV)/.setup
 	@echo "Installing what the fuzzers need into $(VENV) ..."
 	@$(PIP) -r tests/asgiserve/fuzzing/requirements.txt || { \
 	  echo "The installation failed; pip says why above. It needs a package index that can be reached."; exit 1; }
+	@touch $@
+
+# The Autobahn Testsuite is written for Python 2.7.
+.venv-autobahn/.setup: tests/autobahn/requirements.txt
+	@command -v $(PYTHON2) >/dev/null || { \
+	  echo "The Autobahn Testsuite needs $(PYTHON2). Name another one: make autobahn PYTHON2=..."; exit 1; }
+	@echo "Installing the Autobahn Testsuite into .venv-autobahn ..."
+	@$(PYTHON2) -m pip install --quiet --target .venv-autobahn/tools 'virtualenv<20.22'
+	@PYTHONPATH=.venv-autobahn/tools $(PYTHON2) -m virtualenv --quiet --no-download .venv-autobahn
+	@.venv-autobahn/bin/pip install --quiet -r tests/autobahn/requirements.txt
 	@touch $@
