@@ -35,7 +35,7 @@ _TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _PARAMETER: Final = re.compile(
     rf"""\s*;\s*(?P<name>{_TOKEN})\s*(?:=\s*(?P<quote>"?)(?P<value>{_TOKEN})(?P=quote))?\s*"""
 )
-_EXTENSION: Final = re.compile(rf"\s*(?P<name>{_TOKEN})\s*")
+_EXTENSION: Final = re.compile(rf"[\s,]*(?P<name>{_TOKEN})\s*")
 
 
 @dataclass(frozen=True, slots=True)
