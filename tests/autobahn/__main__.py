@@ -1,8 +1,8 @@
 """Run the fuzzing client of the Autobahn Testsuite against asgiserve: ``make autobahn``.
 
-``python -m tests.autobahn WSTEST [CASES ...]``, where CASES are patterns such as ``6.4.*``. Without them it runs
-groups 1 to 7, 9, 10, 12 and 13: some 15 minutes, nearly all of it the suite's own. A case that is neither OK
-nor informational (about what RFC 6455 leaves open) is printed, and makes the exit code 1.
+``python -m tests.autobahn WSTEST [CASES ...]``, where CASES are patterns such as ``6.4.*``. Without them
+it runs groups 1 to 7, 9, 10, 12 and 13: some 15 minutes, nearly all of it the suite's own. A case that is
+neither OK nor informational (about what RFC 6455 leaves open) is printed, and makes the exit code 1.
 """
 
 from __future__ import annotations
