@@ -182,7 +182,7 @@ def test_W4_accept_need_not_wait_for_connect(serve: Serve) -> None:
 def test_W5_messages_that_come_before_accept_wait_for_it(serve_twice: Serve, ahead: int) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert await receive() == {"type": "websocket.connect"}
-        early = asyncio.create_task(receive())
+        early = asyncio.ensure_future(receive())
         done, _ = await asyncio.wait([early], timeout=0.05)
         assert not done
         await send(ACCEPT)
@@ -775,7 +775,7 @@ def test_two_tasks_receive(serve: Serve) -> None:
                 await asyncio.sleep(0)
             return int(message["code"])
 
-        assert await asyncio.gather(listen(), listen()) == [4000, 4000]
+        assert set(await asyncio.gather(listen(), listen())) == {4000}
 
     with serve(on_websocket(app)) as server, WebSocket(server.address) as client:
         client.open()

@@ -14,7 +14,7 @@ import pytest
 from asgiserve import ClientDisconnected
 from tests.asgiserve.applications import Headers, Message, Receive, Scope, Send, answer, read_body
 from tests.asgiserve.issuing import Issuer
-from tests.asgiserve.raw import GET, Client, Response, chunked, get, post, request
+from tests.asgiserve.raw import GET, Response, chunked, get, post, request
 from tests.asgiserve.serving import Moment, Serve
 from tests.asgiserve.websocket import (
     KEY,
@@ -575,9 +575,8 @@ def test_access_log_has_the_handshake_once_it_is_answered(serve: Serve) -> None:
             client.send(frame(PONG) + text("hello"))
             assert client.message() == "hello"
             client.say_goodbye()
-        with Client(server.address) as client:
-            client.send(upgrade("/no"))
-            assert client.response().status == 403
+        with WebSocket(server.address) as client:
+            assert client.ask(upgrade("/no")).status == 403
         server.records.wait("INFO asgiserve.access", '"/no"')
         lines = [line for line in server.records.lines if "asgiserve.access" in line]
     found = [json.loads(line.removeprefix("INFO asgiserve.access: ")) for line in lines]

@@ -45,6 +45,7 @@ class WebSocketConnection(asyncio.Protocol):
         "_deflater",
         "_ended",
         "_heard",
+        "_lagging",
         "_outbound",
         "_paused",
         "_pinged",
@@ -88,6 +89,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._paused = False  # the socket is not read: the application has not taken what came
         self._closing = False  # a Close frame was sent: nothing may follow
         self._ended = False  # nothing more is read
+        self._lagging = False  # the client still had to take what was sent before that Close frame
         self._heard = True  # something came since the last ping
         self._pinged = False  # a ping is not answered yet
         self._pong_due: bytes | None = None  # the payload of the last ping that could not be answered yet
@@ -155,7 +157,7 @@ class WebSocketConnection(asyncio.Protocol):
         self.exchange.disconnect(ABNORMAL, "")
         self.write_paused = False
         self._outbound.wake()
-        del self._reader  # it refers back to us
+        del self._reader, self.exchange  # they refer back to us: without the cycle, all are freed at once
         self._service.connection_ended(self)
 
     # What the reader calls
@@ -175,7 +177,8 @@ class WebSocketConnection(asyncio.Protocol):
             return False
         elif self._pinged and not self._closing:
             self._pinged = False
-            self._wait(self._service.ping_wait)
+            if not self.write_paused:
+                self._wait(self._service.ping_wait)
         return True
 
     # What the exchange calls
@@ -249,6 +252,8 @@ class WebSocketConnection(asyncio.Protocol):
         self._closing = True
         self._gather(FIN | CLOSE, payload)
         self._outbound.flush()
+        if not self.write_paused:
+            self._outbound.watch()
         self.deadline = self._service.deadlines.now + CLOSE_WAIT
 
     def _fail(self, error: ProtocolError) -> None:
@@ -296,30 +301,42 @@ class WebSocketConnection(asyncio.Protocol):
         """The deadline has passed: cut a client that does not read or answer, or ask whether it is there."""
         service = self._service
         now = service.deadlines.now
-        if self._ended:
-            self.abort()
-        elif self.write_paused:
+        if self.deadline > now:
+            return  # something has happened since the sweep began
+        if self._closing and not self._outbound.queued():
+            if not self._lagging:
+                self.abort()
+            else:  # it has taken the last of it only now
+                self._lagging = False
+                self.deadline = now + CLOSE_WAIT
+        elif self._closing or self.write_paused:
+            self._lagging = self._closing
             self.deadline = now + TICK
             if self._outbound.look():
                 service.timeouts["write"] += 1
                 logger.info("%s: %s: the client does not read", self.endpoints, self.exchange)
                 self.abort()
-        elif self._closing:
-            self.abort()
         elif now >= self._stop_at:
             self._stop_at = NEVER
             self.close_with(SERVICE_RESTART, "")
-        elif self._pinged and not self._heard and not self._paused:
+        elif self._pinged and not (self._heard or self._paused or self._takes()):
             service.timeouts["ping"] += 1
             logger.info("%s: %s: no answer to a ping", self.endpoints, self.exchange)
             self._say_close(render_close(INTERNAL_ERROR, "no answer to a ping"))
             self.exchange.disconnect(ABNORMAL, "no answer to a ping")
-            self._end()
+            self._ended = True
+            self._transport.close()  # nobody seems to be there who would close first
         elif self._pinged:
             self._pinged = False
             self._wait(service.ping_wait)
         else:
             self._pinged = True
             self._heard = False
+            self._outbound.unsent = self._outbound.queued()
             self._gather(FIN | PING, b"")
             self._wait(service.pong_wait)
+
+    def _takes(self) -> bool:
+        """Whether the client reads what was sent before the ping, and so may not have come to that yet."""
+        before, self._outbound.unsent = self._outbound.unsent, self._outbound.queued()
+        return self._outbound.unsent < before
