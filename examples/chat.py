@@ -25,6 +25,7 @@ from asgiweb import (
     Handler,
     HTTPForbidden,
     HTTPNotFound,
+    InvalidMessage,
     MessagesLost,
     Request,
     Response,
@@ -133,10 +134,10 @@ def is_name(text: str) -> bool:
 
 async def listen(ws: WebSocket[Chat], said: Broadcast[Said], room: str, name: str) -> None:
     """Publish what one person says, until they leave."""
-    async for text in ws:
-        if not isinstance(text, str) or len(text) > LONGEST_TEXT:
-            await ws.close(1009, f"text of at most {LONGEST_TEXT} characters")
-        elif text.strip():
+    async for text in ws.iter_text():
+        if len(text) > LONGEST_TEXT:
+            raise InvalidMessage(f"at most {LONGEST_TEXT} characters", code=1009)  # which closes with this
+        if text.strip():
             try:
                 await said.publish(room, Said(name, text, time.time()))
             except BroadcastUnavailable:
@@ -151,7 +152,7 @@ async def relay(messages: Subscription[Any], ws: WebSocket[Chat]) -> None:
     except MessagesLost:
         await ws.close(1013, "messages were lost")  # the page comes back, and says that it has missed some
     except WebSocketDisconnect:
-        pass  # which ends listen(), too
+        pass  # listen() ends when it has heard what they said last
 
 
 @app.error_handler(BroadcastUnavailable)
