@@ -16,12 +16,16 @@ from asgiserve import ClientDisconnected
 from tests.asgiserve.applications import Receive, Scope, Send, answer
 from tests.asgiserve.conftest import COMBINATIONS
 from tests.asgiserve.issuing import Issuer
+from tests.asgiserve.program import Program
 from tests.asgiserve.raw import GET, eventually
 from tests.asgiserve.serving import Moment, Serve, serve_on
+from tests.asgiserve.test_memory import attack
 from tests.asgiserve.websocket import (
     BINARY,
+    CONTINUATION,
     PING,
     PONG,
+    TEXT,
     Frame,
     WebSocket,
     binary,
@@ -250,3 +254,62 @@ def test_tls_websockets_that_come_and_go_leave_nothing(http: str, loop: str, tmp
                 client.send(data)
                 getattr(client, leave)()
         assert eventually(lambda: not service.busy)
+
+
+# The memory of it
+
+#: What the process may grow by at its peak, for each client, as in `test_memory`; and of these so many.
+BOUND = 1024 * 1024
+ATTACKERS = 20
+
+
+async def attacked(scope: Scope, receive: Receive, send: Send) -> None:
+    """What a subprocess serves: a path for each way to treat a client."""
+    if scope["type"] == "http":
+        await answer(send)
+        return
+    if scope["path"] == "/unanswered":
+        await asyncio.Event().wait()
+    await send({"type": "websocket.accept"})
+    match scope["path"]:
+        case "/deaf":
+            await asyncio.Event().wait()
+        case "/endless":
+            while True:
+                await send({"type": "websocket.send", "bytes": b"x" * 65536})
+        case _:
+            while (message := await receive())["type"] == "websocket.receive":
+                await send(message | {"type": "websocket.send"})
+
+
+#: What each kind of client sends first, and then without end; none of them reads.
+ATTACKS = {
+    "early-frames": (upgrade("/unanswered"), text("x" * 100) * 1000),
+    "messages-nobody-receives": (upgrade("/deaf"), text("x" * 100) * 1000),
+    "empty-messages-nobody-receives": (upgrade("/deaf"), text("") * 10_000),
+    "large-messages-nobody-receives": (upgrade("/deaf"), binary(b"x" * 100_000)),
+    "pings": (upgrade("/echo"), frame(PING, b"x" * 125) * 1000),
+    "empty-pings": (upgrade("/echo"), frame(PING) * 10_000),
+    "pongs": (upgrade("/echo"), frame(PONG, b"x" * 125) * 1000),
+    "echoes": (upgrade("/echo"), text("x" * 1000) * 100),
+    "empty-fragments": (upgrade("/echo") + frame(TEXT, fin=False), frame(CONTINUATION, fin=False) * 10_000),
+    "after-a-close": (upgrade("/echo") + close(), text("x" * 1000) * 100),
+    "after-a-fault": (upgrade("/echo") + b"\xff\xff", text("x" * 1000) * 100),
+    "stream-nobody-reads": (upgrade("/endless"), b""),
+}
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+@pytest.mark.parametrize("combination", COMBINATIONS[::3], ids="-".join)
+def test_memory_of_a_websocket_is_bounded(combination: tuple[str, str], kind: str) -> None:
+    """Clients send as fast as they can until none of them can, or all have sent far above the bound."""
+    http, loop = combination
+    with Program(f"{__name__}:attacked", "--http", http, "--loop", loop, "--no-access-log") as server:
+        assert server.ask().status == 200
+        before = server.memory("VmRSS")
+        attackers = [server.connect() for _ in range(ATTACKERS)]
+        attack(attackers, *ATTACKS[kind])
+        for attacker in attackers:
+            attacker.reset()
+        assert server.ask().status == 200
+        assert (server.memory("VmHWM") - before) / ATTACKERS < BOUND
