@@ -8,11 +8,13 @@ import gc
 import itertools
 import logging
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from asgiserve import ClientDisconnected
+from asgiserve.websocket.frames import FrameReader
 from tests.asgiserve.applications import Receive, Scope, Send, answer
 from tests.asgiserve.conftest import COMBINATIONS
 from tests.asgiserve.issuing import Issuer
@@ -31,6 +33,7 @@ from tests.asgiserve.websocket import (
     binary,
     close,
     echo,
+    fragments,
     frame,
     on_websocket,
     text,
@@ -257,6 +260,33 @@ def test_tls_websockets_that_come_and_go_leave_nothing(http: str, loop: str, tmp
 
 
 # The memory of it
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY], ids=["text", "binary"])
+def test_message_that_comes_in_tiny_pieces_needs_little_more_than_its_size(opcode: int) -> None:
+    """Without a socket, where the kernel would put pieces together as it likes."""
+    size = 200_000
+    messages: list[str | bytes] = []
+
+    def keep(message: str | bytes) -> bool:
+        messages.append(message)
+        return True
+
+    reader = FrameReader(keep, lambda *_: True, max_size=size, max_fragments=10_000, inflater=None)
+    data = b"".join(fragments(opcode, *[b"0123456789abcdef" * (size // 160)] * 10))
+    tracemalloc.start()
+    try:
+        for place in range(0, len(data) - 2, 2):
+            reader.feed(data[place : place + 2])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * size
+    assert not messages
+    reader.feed(data[-2:])
+    whole = "0123456789abcdef" * (size // 16)
+    assert messages == [whole if opcode == TEXT else whole.encode()]
+
 
 #: What the process may grow by at its peak, for each client, as in `test_memory`; and of these so many.
 BOUND = 1024 * 1024

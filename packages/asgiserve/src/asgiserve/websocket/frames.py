@@ -41,6 +41,9 @@ _utf8: Final = codecs.getincrementaldecoder("utf-8")
 
 _NO_LIMIT: Final = 1 << 62
 
+#: So many parts of a message are joined: where it comes two bytes at a time, they need 25 times its size.
+_MANY_PARTS: Final = 512
+
 #: The heads of short frames, in which most messages leave: text and binary, by size.
 _SHORT: Final = {first: [bytes((first, size)) for size in range(126)] for first in (FIN | TEXT, FIN | BINARY)}
 
@@ -74,6 +77,7 @@ class FrameReader:
         "_mask",
         "_max_fragments",
         "_max_size",
+        "_merged",
         "_on_control",
         "_on_message",
         "_opcode",
@@ -108,6 +112,7 @@ class FrameReader:
         self._compressed = False
         self._decoder: codecs.IncrementalDecoder | None = None  # of text
         self._parts: list[Any] = []  # str, or bytes
+        self._merged = 0  # of the parts, how many are many in one
         self._size = 0
         self._fragments = 0
 
@@ -205,6 +210,7 @@ class FrameReader:
             self._compressed = bool(first & COMPRESSED)
             self._decoder = _utf8("strict") if self._opcode == TEXT else None
             self._parts = []
+            self._merged = 0
             self._size = self._fragments = 0
         self._fragments += 1
         if 0 < self._max_fragments < self._fragments:
@@ -232,10 +238,15 @@ class FrameReader:
     def _add(self, piece: bytes) -> None:
         """Add a piece to the message, as it was before it was compressed."""
         self._size += len(piece)
+        parts = self._parts
         if self._decoder is not None:
-            self._parts.append(self._decode(self._decoder, piece, False))
+            parts.append(self._decode(self._decoder, piece, False))
         elif piece:
-            self._parts.append(piece)
+            parts.append(piece)
+        if len(parts) - self._merged >= _MANY_PARTS:
+            empty: Any = b"" if self._decoder is None else ""
+            parts[self._merged :] = [empty.join(parts[self._merged :])]
+            self._merged += 1
 
     @staticmethod
     def _decode(decoder: codecs.IncrementalDecoder, piece: bytes, final: bool) -> str:
