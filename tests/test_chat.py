@@ -115,7 +115,7 @@ class Window:
     @property
     def worker(self) -> int:
         """The process that it is connected to."""
-        title = self.status.get_attribute("title")
+        title = self.page.locator("header").get_attribute("title")
         assert title
         return int(title.rpartition("/")[2])
 
@@ -303,6 +303,17 @@ def test_windows_come_back_after_the_server_was_killed(open_window: Open) -> Non
         grace.reads("Ada", "written while away")
 
 
+def test_a_window_without_a_network_waits_for_it(room: str, open_window: Open) -> None:
+    ada, grace = open_window(room, "Ada"), open_window(room, "Grace")
+    ada.page.context.set_offline(True)
+    ada.reconnecting()
+    grace.sees("Grace (you)")
+    ada.page.context.set_offline(False)
+    ada.connected()
+    grace.sees("Ada", "Grace (you)")
+    talk(ada, grace)
+
+
 def test_windows_are_told_when_the_server_stops(open_window: Open) -> None:
     with Program("examples.chat:app") as program:
         windows = [open_window(program.url, name) for name in ("Ada", "Grace")]
@@ -321,8 +332,11 @@ def test_a_window_to_which_nobody_talks_connects_again(new_window: Callable[[], 
         window.page.clock.install()
         window.enter(program.url, "Ada")
         program.signal(signal.SIGSTOP)  # its connections stay open
+        window.say("into the silence")
+        expect(window.message).to_be_empty()
         window.page.clock.fast_forward(16_000)
         window.reconnecting()
+        expect(window.message).to_have_value("into the silence")
         program.signal(signal.SIGCONT)
         window.connected()
         window.sees("Ada (you)")
