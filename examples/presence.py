@@ -37,7 +37,7 @@ class Connected(msgspec.Struct):
 class Presence:
     """Who is in which room; ``here`` has the news for the people of this worker.
 
-    Both broadcasts drop what is too much for who is slow: of lists, only the newest counts.
+    Both broadcasts drop what is too much for who is slow, because the next list says it again.
     """
 
     def __init__(self, workers: Broadcast[Connected]) -> None:
