@@ -11,7 +11,8 @@ from typing import Any
 import h11
 import pytest
 
-from asgiserve import ClientDisconnected
+from asgiserve import ClientDisconnected, LoadError
+from asgiserve.failure import failing_application
 from tests.asgiserve.applications import Headers, Message, Receive, Scope, Send, answer, read_body
 from tests.asgiserve.issuing import Issuer
 from tests.asgiserve.raw import GET, Response, chunked, get, post, request
@@ -392,6 +393,24 @@ def test_behind_a_proxy(serve: Serve, proto: str) -> None:
     assert plain["scheme"] == "ws"
 
 
+def test_behind_the_proxy_protocol(serve: Serve) -> None:
+    """All in one packet: who asks, the handshake, and a message."""
+    scopes: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await echo(scope, receive, send)
+
+    line = b"PROXY TCP4 203.0.113.7 198.51.100.1 4711 443\r\n"
+    with serve(app, proxy_protocol=True) as server, WebSocket(server.address) as client:
+        client.send(line + upgrade() + text("hello"))
+        assert client.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+        assert client.message() == "hello"
+        client.say_goodbye()
+    assert tuple(scopes[0]["client"]) == ("203.0.113.7", 4711)
+    assert tuple(scopes[0]["server"]) == ("198.51.100.1", 443)
+
+
 # Denials
 
 
@@ -555,6 +574,15 @@ def test_X1_client_that_leaves_within_a_denial(serve: Serve) -> None:
         client.read_until(b"xxx")
         client.reset()
         over.wait()
+
+
+def test_application_that_does_not_start_is_a_denial(serve_twice: Serve) -> None:
+    """With --reload, until the mistake is mended."""
+    with serve_twice(failing_application(LoadError("main.py, line 1"))) as server:
+        with WebSocket(server.address) as client:
+            response = client.ask(upgrade())
+        assert response.status == 503
+        assert b"main.py, line 1" in response.body
 
 
 # What is told of it

@@ -19,17 +19,18 @@ pre {{ font-size: .875rem; background: #f4f4f4; color: #222; padding: 1rem; over
 
 
 def failing_application(error: AsgiserveError) -> ASGIApplication:
-    """An application that answers each request with 503 and the reason."""
+    """An application that answers each request with 503 and the reason, be it for a WebSocket or not."""
     text = f"the application does not start: {error}\n".encode()
     page = _PAGE.format(reason=html.escape(str(error))).encode()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             raise RuntimeError("there is no application")
+        prefix = "websocket." if scope["type"] == "websocket" else ""
         wants_page = any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
         kind = b"text/html; charset=utf-8" if wants_page else b"text/plain; charset=utf-8"
         headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
-        await send({"type": "http.response.start", "status": 503, "headers": headers})
-        await send({"type": "http.response.body", "body": page if wants_page else text})
+        await send({"type": f"{prefix}http.response.start", "status": 503, "headers": headers})
+        await send({"type": f"{prefix}http.response.body", "body": page if wants_page else text})
 
     return application
