@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from ..deadlines import NEVER, TICK
+from ..errors import ClientDisconnected
 from ..http1.stages import Stage
 from .closing import (
     ABNORMAL,
@@ -130,6 +131,9 @@ class WebSocketConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client has closed its side: so does the server, as there is no half of a WebSocket."""
+        self._ended = self._closing = True
+        self.deadline = min(self.deadline, self._service.deadlines.now + LINGER)
+        self.exchange.disconnect(ABNORMAL, "")
         return False
 
     def pause_writing(self) -> None:
@@ -184,7 +188,14 @@ class WebSocketConnection(asyncio.Protocol):
     # What the exchange calls
 
     def send_message(self, first: int, payload: bytes) -> None:
-        """Write a message, of which `first` is the first byte of its frame."""
+        """Write a message, of which `first` is the first byte of its frame.
+
+        Raises ClientDisconnected, also before the event loop tells that the connection is lost: it does so
+        in a later turn, and until then complains about each write.
+        """
+        if self._transport.is_closing():
+            self.exchange.disconnect(ABNORMAL, "")
+            raise ClientDisconnected("the client has left")
         size = len(payload)
         if size >= MIN_SIZE and self._deflater is not None:
             payload = self._deflater.deflate(payload)
@@ -258,6 +269,8 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _fail(self, error: ProtocolError) -> None:
         """Fail the connection (RFC 6455 §7.1.7): say why, and read no more."""
+        if self not in self._service.connections:
+            return  # it was lost since
         logger.info("%s: %s: closed with %d: %s", self.endpoints, self.exchange, error.code, error)
         if not self._closing:
             self._say_close(render_close(error.code, error.reason))
@@ -272,8 +285,11 @@ class WebSocketConnection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         if self._transport.can_write_eof():
-            self._transport.write_eof()
             self.deadline = self._service.deadlines.now + LINGER
+            try:
+                self._transport.write_eof()
+            except OSError:  # the client has reset the connection
+                self._transport.abort()
         else:
             self._transport.close()
             self.deadline = self._service.deadlines.now + CLOSE_WAIT

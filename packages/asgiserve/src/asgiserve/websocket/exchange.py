@@ -35,7 +35,7 @@ class OpenWire(Carrier, Protocol):
     """What carries an accepted WebSocket."""
 
     def send_message(self, first: int, payload: bytes) -> None:
-        """Write a message, of which `first` is the first byte of its frame."""
+        """Write a message, of which `first` is the first byte of its frame; raises ClientDisconnected."""
         ...
 
     def close_with(self, code: int, reason: str) -> None:
