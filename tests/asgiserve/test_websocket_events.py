@@ -589,7 +589,9 @@ def test_W13_E17_send_raises_an_OSError_once_the_client_has_left(serve: Serve, l
     assert [type(error) for error in raised] == [ClientDisconnected] * 3
 
 
-def test_W13_race_of_a_stream_with_a_client_that_leaves_is_not_logged(serve: Serve) -> None:
+def test_W13_race_of_a_stream_with_a_client_that_leaves_is_not_logged(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     """The application only sends, and lets out what it gets: the server catches it."""
     ended: Moment[BaseException] = Moment()
 
@@ -607,6 +609,7 @@ def test_W13_race_of_a_stream_with_a_client_that_leaves_is_not_logged(serve: Ser
         client.reset()
         assert type(ended.wait()) is ClientDisconnected
     assert not [line for line in server.records.lines if "raised" in line]
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_W13_error_that_has_nothing_to_do_with_the_end_is_logged_behind_it(serve_twice: Serve) -> None:

@@ -244,6 +244,24 @@ def test_websockets_that_come_and_go_leave_nothing(
             gc.enable()
 
 
+def test_clients_that_reset_everything_at_once_leave_nothing(serve: Serve) -> None:
+    """Whatever the server is about to do then, nothing is raised in the event loop, or said by asyncio."""
+    with serve(echo) as server:
+        service = server.server._service
+        assert service is not None
+        for data in (b"", text("a"), text("a") * 50, text("a" * 200_000), frame(PING) * 50):
+            for end in (b"", close(), b"\xff\xff"):
+                for _ in range(5):
+                    client = server.connect()
+                    client.send(upgrade() + data + end)
+                    client.reset()
+                    client = WebSocket(server.address)
+                    client.open()
+                    client.send(data + end)
+                    client.reset()
+        assert eventually(lambda: not service.busy)
+
+
 @pytest.mark.parametrize(("http", "loop"), COMBINATIONS[::3])
 def test_tls_websockets_that_come_and_go_leave_nothing(http: str, loop: str, tmp_path: Path) -> None:
     issuer = Issuer(tmp_path)
