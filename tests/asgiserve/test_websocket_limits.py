@@ -327,7 +327,7 @@ async def attacked(scope: Scope, receive: Receive, send: Send) -> None:
                 await send({"type": "websocket.send", "bytes": b"x" * 65536})
         case _:
             while (message := await receive())["type"] == "websocket.receive":
-                await send(message | {"type": "websocket.send"})
+                await send({**message, "type": "websocket.send"})
 
 
 #: What each kind of client sends first, and then without end; none of them reads.
