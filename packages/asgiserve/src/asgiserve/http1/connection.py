@@ -265,7 +265,7 @@ class Connection(Upgradable, asyncio.Protocol):
         self.outbound.watch()
         if unread and self._half_closed is None and self._transport.can_write_eof():
             inbound.resume()
-            self._transport.write_eof()
+            self.outbound.end()
             self.wait_for(Stage.LINGER, LINGER)
         else:
             self._transport.close()

@@ -206,6 +206,13 @@ class Outbound:
         poll.register(sock.fileno(), 0)
         return bool(poll.poll(0))
 
+    def end(self) -> None:
+        """Write nothing more; asyncio raises here if the client has reset the connection."""
+        try:
+            self._transport.write_eof()
+        except OSError:
+            self._transport.abort()
+
     def abort(self) -> None:
         """Reset the connection, because its end alone can mean the end of a response (RFC 9112 §8)."""
         sock = self._transport.get_extra_info("socket")

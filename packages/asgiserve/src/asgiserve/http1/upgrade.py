@@ -21,8 +21,14 @@ class Upgradable(Responder):
     def accept(
         self, exchange: WebSocketExchange, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]]
     ) -> WebSocketConnection:
-        """Complete the handshake, and hand the connection over; raises TypeError or ValueError."""
+        """Complete the handshake, and hand the connection over.
+
+        Raises TypeError, ValueError or ClientDisconnected with nothing changed. The event loop may have begun
+        to tell this object, and no other, that the connection is lost.
+        """
         service = self.service
+        if self._transport.is_closing():
+            raise self._left()
         head, answer, deflate = exchange.handshake.accept(
             service.renderer, subprotocol, headers, compress=service.config.ws_per_message_deflate
         )
@@ -40,5 +46,7 @@ class Upgradable(Responder):
         service.connections.discard(self)
         service.connections.add(websocket)
         self._transport.set_protocol(websocket)
+        if self.write_paused:  # an answer before the handshake, of which only this object was told
+            websocket.pause_writing()
         websocket.begin(answer, inbound.held)
         return websocket

@@ -131,6 +131,8 @@ class WebSocketConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client has closed its side: so does the server, as there is no half of a WebSocket."""
+        if not (self._closing or self.write_paused):
+            self._outbound.watch()
         self._ended = self._closing = True
         self.deadline = min(self.deadline, self._service.deadlines.now + LINGER)
         self.exchange.disconnect(ABNORMAL, "")
@@ -261,6 +263,7 @@ class WebSocketConnection(asyncio.Protocol):
     def _say_close(self, payload: bytes) -> None:
         """Send a Close frame, and wait for the client's."""
         self._closing = True
+        self._stop_at = NEVER
         self._gather(FIN | CLOSE, payload)
         self._outbound.flush()
         if not self.write_paused:
@@ -286,10 +289,7 @@ class WebSocketConnection(asyncio.Protocol):
             return
         if self._transport.can_write_eof():
             self.deadline = self._service.deadlines.now + LINGER
-            try:
-                self._transport.write_eof()
-            except OSError:  # the client has reset the connection
-                self._transport.abort()
+            self._outbound.end()
         else:
             self._transport.close()
             self.deadline = self._service.deadlines.now + CLOSE_WAIT
@@ -333,7 +333,6 @@ class WebSocketConnection(asyncio.Protocol):
                 logger.info("%s: %s: the client does not read", self.endpoints, self.exchange)
                 self.abort()
         elif now >= self._stop_at:
-            self._stop_at = NEVER
             self.close_with(SERVICE_RESTART, "")
         elif self._pinged and not (self._heard or self._paused or self._takes()):
             service.timeouts["ping"] += 1

@@ -190,8 +190,7 @@ class WebSocketExchange(Exchange):
         messages = self._messages
         messages.append(message)
         self._waiting += len(message)
-        reader = self._reader
-        if reader is not None:
+        if self._reader is not None or self._readers is not None:
             self._wake()
         if self._waiting < HIGH_WATER and len(messages) < self._max_queue:
             return True
