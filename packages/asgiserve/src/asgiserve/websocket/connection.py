@@ -116,8 +116,9 @@ class WebSocketConnection(asyncio.Protocol):
         """Read what the client has sent."""
         self._heard = True
         if not self._ended:
+            more = False
             try:
-                self._reader.feed(data)
+                more = self._reader.feed(data)
             except ProtocolError as error:
                 self._ended = True
                 if self.exchange.waiting:
@@ -125,9 +126,11 @@ class WebSocketConnection(asyncio.Protocol):
                     self._service.loop.call_soon(self._fail, error)
                 else:
                     self._fail(error)
-            if self.exchange.full and not self._paused and not self._ended:
+            if (more or self.exchange.full) and not self._paused and not self._ended:
                 self._paused = True
                 self._transport.pause_reading()
+            if more:
+                self.read_on()
 
     def eof_received(self) -> bool:
         """The client has closed its side: so does the server, as there is no half of a WebSocket."""
@@ -213,10 +216,11 @@ class WebSocketConnection(asyncio.Protocol):
         if not self._closing:
             self._say_close(render_close(code, reason))
             self.exchange.disconnect(code, reason, at_once=True)
+            self._reader.skipping = True
             self.read_on()  # the client's answer may wait behind messages that nobody will take
 
     def read_on(self) -> None:
-        """Read on in the next turn of the event loop: an application that only receives lets others live."""
+        """Read on in the next turn of the event loop: who only receives, or only sends, lets others live."""
         service = self._service
         service.loop.call_soon(self._read_on, context=service.context)
 

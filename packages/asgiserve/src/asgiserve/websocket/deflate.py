@@ -28,6 +28,9 @@ MIN_SIZE: Final = 256
 #: What ends a block that was flushed, and is left out (RFC 7692 §7.2.1).
 _TAIL: Final = b"\x00\x00\xff\xff"
 
+#: A client may end its stream anywhere (§7.2.3.4), but not for ever: two bytes do, and cost 5 µs.
+_MAX_ENDS: Final = 16
+
 _NAME: Final = "permessage-deflate"
 _BITS: Final = re.compile(r"[89]|1[0-5]")
 
@@ -144,9 +147,10 @@ class Deflater:
 class Inflater:
     """Decompresses the messages of the client, piece by piece, and never more than is allowed."""
 
-    __slots__ = ("_bits", "_stream", "_takeover")
+    __slots__ = ("_bits", "_ends", "_stream", "_takeover")
 
     def __init__(self, agreed: Deflate) -> None:
+        self._ends = 0  # of streams, in the message
         self._bits = -max(agreed.client_bits, 9)
         self._takeover = agreed.client_takeover
         self._stream: zlib._Decompress | None = None
@@ -156,7 +160,10 @@ class Inflater:
         contents = []
         while piece:
             stream = self._stream
-            if stream is None or stream.eof:  # a client may end its stream anywhere (RFC 7692 §7.2.3.4)
+            if stream is None or stream.eof:
+                self._ends += 1
+                if self._ends > _MAX_ENDS:
+                    raise ProtocolError(INVALID_DATA, "a message ends its compression too often")
                 self._stream = stream = zlib.decompressobj(self._bits)
             try:
                 content = stream.decompress(piece, left + 1)
@@ -172,6 +179,7 @@ class Inflater:
     def end(self, left: int) -> bytes:
         """Decompress what is left of a message at its end; raises as `inflate`."""
         content = self.inflate(_TAIL, left)
+        self._ends = 0
         if not self._takeover:
             self._stream = None
         return content
