@@ -20,6 +20,7 @@ from .closing import (
 )
 from .deflate import MIN_SIZE, Deflate, Deflater, Inflater
 from .frames import CLOSE, COMPRESSED, FIN, PING, PONG, FrameReader, frame_head
+from .timed import CLOSE_WAIT, Timed
 
 if TYPE_CHECKING:
     from ..exchange import Exchange
@@ -30,37 +31,17 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger("asgiserve.error")
 
-#: Seconds that a client has to answer a Close frame; and to close its side when nothing more is sent.
-CLOSE_WAIT: Final = 5.0
+#: Seconds that a client has to close its side when nothing more is sent.
 LINGER: Final = 2.0
 
 #: Messages above this are not copied to join them with their frame's head.
 _LARGE: Final = 65536
 
 
-class WebSocketConnection(asyncio.Protocol):
+class WebSocketConnection(Timed, asyncio.Protocol):
     """The server's side of an accepted WebSocket: the wire of its exchange."""
 
-    __slots__ = (
-        "_closing",
-        "_deflater",
-        "_ended",
-        "_heard",
-        "_lagging",
-        "_outbound",
-        "_paused",
-        "_pinged",
-        "_pong_due",
-        "_reader",
-        "_service",
-        "_stop_at",
-        "_transport",
-        "deadline",
-        "endpoints",
-        "exchange",
-        "stage",
-        "write_paused",
-    )
+    __slots__ = ("_deflater", "_pong_due", "_reader", "stage")
 
     def __init__(
         self,
@@ -71,11 +52,7 @@ class WebSocketConnection(asyncio.Protocol):
         exchange: WebSocketExchange,
         deflate: Deflate | None,
     ) -> None:
-        self._service = service
-        self._transport = transport
-        self.endpoints = endpoints
-        self._outbound = outbound
-        self.exchange = exchange
+        super().__init__(service, transport, endpoints, outbound, exchange)
         config = service.config
         self._reader = FrameReader(
             exchange.deliver,
@@ -86,16 +63,7 @@ class WebSocketConnection(asyncio.Protocol):
         )
         self._deflater = Deflater(deflate) if deflate is not None else None
         self.stage = Stage.WEBSOCKET
-        self.write_paused = False  # the client reads more slowly than the application sends
-        self._paused = False  # the socket is not read: the application has not taken what came
-        self._closing = False  # a Close frame was sent: nothing may follow
-        self._ended = False  # nothing more is read
-        self._lagging = False  # the client still had to take what was sent before that Close frame
-        self._heard = True  # something came since the last ping
-        self._pinged = False  # a ping is not answered yet
         self._pong_due: bytes | None = None  # the payload of the last ping that could not be answered yet
-        self._stop_at = NEVER  # when the server, which drains, closes it
-        self.deadline = service.deadlines.now + service.ping_wait
 
     def begin(self, answer: bytes, rest: bytes) -> None:
         """Write the answer to the handshake; `rest` came behind that."""
@@ -302,60 +270,3 @@ class WebSocketConnection(asyncio.Protocol):
         """Reset the connection, whatever is left to be written."""
         self._ended = True
         self._outbound.abort()
-
-    def stop(self, patience: float) -> None:
-        """The server drains: the client shall come again, to another one, in `patience` seconds."""
-        if patience and not self._closing:
-            self._stop_at = min(self._stop_at, self._service.deadlines.now + patience)
-            self.deadline = min(self.deadline, self._stop_at)
-        else:
-            self.close_with(SERVICE_RESTART, "")
-
-    # Deadlines
-
-    def _wait(self, wait: float) -> None:
-        """Wait for so many seconds."""
-        self.deadline = min(self._service.deadlines.now + wait, self._stop_at)
-
-    def expire(self) -> None:
-        """The deadline has passed: cut a client that does not read or answer, or ask whether it is there."""
-        service = self._service
-        now = service.deadlines.now
-        if self.deadline > now:
-            return  # something has happened since the sweep began
-        if self._closing and not self._outbound.queued():
-            if not self._lagging:
-                self.abort()
-            else:  # it has taken the last of it only now
-                self._lagging = False
-                self.deadline = now + CLOSE_WAIT
-        elif self._closing or self.write_paused:
-            self._lagging = self._closing
-            self.deadline = now + TICK
-            if self._outbound.look():
-                service.timeouts["write"] += 1
-                logger.info("%s: %s: the client does not read", self.endpoints, self.exchange)
-                self.abort()
-        elif now >= self._stop_at:
-            self.close_with(SERVICE_RESTART, "")
-        elif self._pinged and not (self._heard or self._paused or self._takes()):
-            service.timeouts["ping"] += 1
-            logger.info("%s: %s: no answer to a ping", self.endpoints, self.exchange)
-            self._say_close(render_close(INTERNAL_ERROR, "no answer to a ping"))
-            self.exchange.disconnect(ABNORMAL, "no answer to a ping")
-            self._ended = True
-            self._transport.close()  # nobody seems to be there who would close first
-        elif self._pinged:
-            self._pinged = False
-            self._wait(service.ping_wait)
-        else:
-            self._pinged = True
-            self._heard = False
-            self._outbound.unsent = self._outbound.queued()
-            self._gather(FIN | PING, b"")
-            self._wait(service.pong_wait)
-
-    def _takes(self) -> bool:
-        """Whether the client reads what was sent before the ping, and so may not have come to that yet."""
-        before, self._outbound.unsent = self._outbound.unsent, self._outbound.queued()
-        return self._outbound.unsent < before

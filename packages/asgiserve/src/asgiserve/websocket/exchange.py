@@ -66,7 +66,6 @@ class WebSocketExchange(Exchange):
         "_max_queue",
         "_messages",
         "_open",
-        "_opening",
         "_reader",
         "_waiting",
         "full",
@@ -76,7 +75,6 @@ class WebSocketExchange(Exchange):
     def __init__(self, wire: OpeningWire, scope: Scope, handshake: Handshake, max_queue: int) -> None:
         super().__init__(wire, scope, b"", True)
         self.handshake = handshake
-        self._opening = wire
         self._open: OpenWire | None = None  # once the application has accepted
         self._connected = False  # `receive` has delivered the first event
         self._messages: list[str | bytes] = []  # that wait for `receive`; a deque would need 0.6 KB
@@ -174,7 +172,9 @@ class WebSocketExchange(Exchange):
                 raise RuntimeError("websocket.accept was sent after the handshake was denied")
             if self.gone:
                 raise ClientDisconnected("the client has left")
-            self._open = self._opening.accept(self, message.get("subprotocol"), message.get("headers") or ())
+            self._open = cast(OpeningWire, self._wire).accept(
+                self, message.get("subprotocol"), message.get("headers") or ()
+            )
             self._wire = cast(Wire, self._open)  # all that is called from now on is `Carrier`
         elif kind == "websocket.send":
             raise RuntimeError("websocket.send was sent before websocket.accept")
