@@ -1,9 +1,11 @@
 """Frames of RFC 6455: reading those of a client, strictly and as they come, and rendering the server's.
 
-No library does this as it is wanted here. websockets' and wsproto's protocols without I/O pass whole frames,
-so that text which is no UTF-8 is noticed at the end of its frame and not at once; picows cannot take over a
-connection and does not compress. And one echo of 64 bytes costs 1.1 µs here, 4.0 µs in websockets 17.4 and
-23 µs in wsproto 1.3. What is slow in Python, unmasking, is the C function of websockets.
+No library does this as it is wanted here. One echo of 64 bytes costs 0.9 µs here, 4.9 µs in the protocol
+without I/O of websockets 17.4, and 14 µs or more in that of wsproto 1.3; of 4 KiB 1.4, 6.1 and 22 µs.
+Behind the first, which uvicorn uses, the other 10 µs of asgiserve and the kernel would make it 1.3 times as
+fast as uvicorn; as it is it is 1.75 times. websockets also passes whole frames, so that text which is no
+UTF-8 is noticed late. picows 2.3 is in C, but reads the handshake itself, and does not compress. What is
+slow in Python, unmasking, is done by the C function of websockets.
 """
 
 from __future__ import annotations
