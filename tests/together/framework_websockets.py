@@ -37,7 +37,7 @@ from tests.together.websocket_contract import (
     refused,
     sending_ends,
     sending_ends_behind_unread_messages,
-    shutdown,
+    shutdown_while_open,
     state,
     subprotocols,
     unique,
@@ -133,7 +133,7 @@ FRAMEWORK_WEBSOCKETS: Final[tuple[Point, ...]] = (
     sending_ends_behind_unread_messages,
     both_ways,
     ordinary_ends,
-    shutdown,
+    shutdown_while_open,
 )
 
 

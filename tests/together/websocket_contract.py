@@ -237,7 +237,7 @@ def both_ways(server: Server) -> None:
     assert [text for text in all_received if text.startswith("echo")] == [f"echo '{n}'" for n in range(50)]
 
 
-def shutdown(server: Server) -> None:
+def shutdown_while_open(server: Server) -> None:
     """SIGTERM ends the server although a websocket is open: that is closed, and the lifespan ends too."""
     with opened(server, "/echo") as client:
         server.stop()
@@ -272,7 +272,7 @@ WEBSOCKET_CONTRACT: Final[tuple[Point, ...]] = (
     sending_ends,
     sending_ends_behind_unread_messages,
     both_ways,
-    shutdown,
+    shutdown_while_open,
 )
 
 
