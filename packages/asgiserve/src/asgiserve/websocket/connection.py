@@ -82,7 +82,8 @@ class WebSocketConnection(Timed, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what the client has sent."""
-        self._heard = True
+        if data:  # `_read_on` has none, and what it reads is no sign of life
+            self._heard = True
         if not self._ended:
             more = False
             try:
