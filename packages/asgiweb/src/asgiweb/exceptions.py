@@ -12,7 +12,7 @@ class, and an error handler may answer it in another form. The names are those o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from yarl import URL
 
@@ -22,17 +22,25 @@ from .response import Response, redirect
 class HTTPException(Exception):
     """Raised to answer the request: ``detail`` is text for the client, the status's title if empty.
 
-    ``headers`` are added to the response. A status that is missing here is made by a subclass:
+    ``headers`` are added to the response, and ``members`` to the problem details that clients get who prefer
+    JSON (RFC 9457, 3.2). A status that is missing here is made by a subclass:
     ``class HTTPTeapot(HTTPClientError, status=418, title="I'm a Teapot")``.
     """
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal Server Error"
 
-    def __init__(self, detail: str = "", *, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.detail = detail or self.title
         self.headers = dict(headers or {})
+        self.members = dict(members or {})
 
     def __init_subclass__(cls, *, status: int | None = None, title: str | None = None) -> None:
         super().__init_subclass__()
