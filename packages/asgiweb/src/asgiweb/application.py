@@ -63,6 +63,7 @@ class Application(RouteDecorators[State]):
         #: Where this application's state is in ``scope["state"]``; no other application looks there.
         self.state_key = f"asgiweb.{id(self):x}"
         self._state: State = _UNSET
+        self.debug = debug
         self._errors = ErrorHandlers(error_handlers or {}, debug=debug)
         self._middlewares: list[Middleware[State]] = []
         self._unrouted_endpoint: Handler = self._unrouted

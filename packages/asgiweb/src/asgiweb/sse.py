@@ -109,7 +109,7 @@ def event_response(
 ) -> Response:
     """Answer with events as they come, until they end, the client leaves or the application shuts down.
 
-    After ``keep_alive`` seconds of silence a comment is sent; None for no such comments. ``retry`` is how long
+    After ``keep_alive`` seconds of silence a comment is sent; None for none. ``retry`` is how long
     browsers wait, in seconds, before they connect again; they do so after an end, too.
     """
     if not isinstance(events, AsyncIterable):
