@@ -110,8 +110,9 @@ class Background:
 
     def _running(self) -> set[asyncio.Task[Any]]:
         loop = asyncio.get_running_loop()
-        # The set is copied first, in one step: other threads have event loops, too.
-        return {task for task in tuple(self._tasks) if task.get_loop() is loop and not task.done()}
+        # The set is copied first, in one step: other threads have event loops, too. What has just ended is
+        # among them until its failure is logged.
+        return {task for task in tuple(self._tasks) if task.get_loop() is loop}
 
 
 async def _call(work: Work) -> Any:

@@ -104,7 +104,7 @@ class Templates:
             raise
 
     def preload(self) -> None:
-        """Compile all templates, at startup for example, so that mistakes show and no request waits for it."""
+        """Compile all templates, at startup for example: mistakes show, and no request waits for it."""
         for name in self.environment.list_templates():
             try:
                 self.environment.get_template(name)
