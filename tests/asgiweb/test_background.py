@@ -204,7 +204,7 @@ async def test_a_test_sees_what_has_failed() -> None:
 
 async def test_what_is_no_async_function_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
     app: Application[Any] = Application()
-    task = app.background(print)  # type: ignore[arg-type]  # that is the mistake
+    task: asyncio.Task[Any] = app.background(print)  # type: ignore[arg-type]  # that is the mistake
     with pytest.raises(TypeError, match=r"print is none.*to_thread"):
         await task
     assert await app.background(asyncio.to_thread, str.upper, "a") == "A"

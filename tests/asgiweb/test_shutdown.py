@@ -135,7 +135,7 @@ async def test_applications_may_end_in_any_order() -> None:
 
 def test_outside_of_the_main_thread_the_lifespan_is_what_remains() -> None:
     before = handlers()
-    seen = []
+    seen: list[object] = []
 
     async def run() -> None:
         app: Application[Any] = Application()

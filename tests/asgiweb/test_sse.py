@@ -41,8 +41,9 @@ def test_an_event_is_fields_of_one_line_each(event: Event, encoded: bytes) -> No
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\0b"])
 @pytest.mark.parametrize("field", ["id", "event"])
 def test_a_field_of_one_line_has_no_line_break_or_nul(field: str, value: str) -> None:
+    fields: dict[str, Any] = {field: value}
     with pytest.raises(ValueError, match=field):
-        Event("a", **{field: value})
+        Event("a", **fields)
 
 
 @pytest.mark.parametrize("retry", [-1, float("inf"), float("nan")])
