@@ -139,8 +139,8 @@ async def test_no_name_leads_out_of_the_directory(directory: Path, name: str) ->
 
 async def test_url_for_is_that_of_the_request(directory: Path) -> None:
     app: Application[Any] = Application()
-    app.get("/users/{user}", name="user")(_anything)
-    (directory / "page.html").write_text("{{ url_for('user', user=who) }} {{ request.path }}")
+    app.get("/users/{name}", name="user")(_anything)
+    (directory / "page.html").write_text("{{ url_for('user', name=who) }} {{ request.path }}")
     request = request_of(app, path="/mounted/x", root_path="/mounted")
     page = await Templates(directory).render(request, "page.html", {"who": "a&b c"})
     assert page == "/mounted/users/a&amp;b%20c /mounted/x"
@@ -281,5 +281,5 @@ def test_the_environment_that_was_given_is_left_as_it_is() -> None:
     assert "token" in templates.environment.globals
 
 
-async def _anything(request: Request, user: str) -> Response:
+async def _anything(request: Request, name: str) -> Response:
     return Response()

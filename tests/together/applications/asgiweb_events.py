@@ -47,10 +47,18 @@ async def until_shutdown() -> None:
 @app.websocket("/ws")
 async def conversation(ws: WebSocket) -> None:
     async with ws:
+        closing = asyncio.create_task(close_at_shutdown(ws))
         await ws.send_text("hello")
         async for _ in ws:
             pass
+        closing.cancel()
     note(f"websocket ended {ws.close_code}")
+
+
+async def close_at_shutdown(ws: WebSocket) -> None:
+    """Do what other servers do by themselves."""
+    await app.shutting_down.wait()
+    await ws.close(1012)
 
 
 @app.on_shutdown.append

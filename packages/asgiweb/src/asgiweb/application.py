@@ -130,7 +130,7 @@ class Application(RouteDecorators[State]):
 
         return register
 
-    def url_for(self, name: str, **parameters: Any) -> URL:
+    def url_for(self, name: str, /, **parameters: Any) -> URL:
         """Build the path of a named route. UrlError if there is none or a parameter does not fit it."""
         return self.router.url_for(name, parameters)
 
