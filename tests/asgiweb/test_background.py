@@ -228,6 +228,7 @@ async def test_shutdown_waits_for_work_which_still_has_everything() -> None:
         order.append("lifespan")
 
     async def hook_work() -> None:
+        await asyncio.sleep(0.01)
         order.append("work of a hook")
 
     def hook(app: Application[Any]) -> None:
@@ -310,7 +311,7 @@ def test_each_event_loop_drains_its_own_work() -> None:
                 pass
 
         asyncio.run(another())
-        assert not task.done()
+        assert not task.cancelling()
         task.cancel()
         first.run_until_complete(asyncio.wait([task]))
     finally:

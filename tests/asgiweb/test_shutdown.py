@@ -261,6 +261,34 @@ async def test_the_shutdown_of_another_application_in_the_loop_ends_no_stream() 
     assert exchange.complete
 
 
+async def test_an_application_in_another_thread_ends_no_stream_and_holds_none_open() -> None:
+    started, end = threading.Event(), threading.Event()
+
+    async def run() -> None:
+        async with TestClient(Application()):
+            started.set()
+            await asyncio.to_thread(end.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),))
+    thread.start()
+    try:
+        await asyncio.to_thread(started.wait)
+        feed = Feed("a")
+        app = app_of(feed)
+        exchange = Exchange()
+        async with TestClient(app):
+            task = asyncio.create_task(exchange.run(app))
+            await until_sent(exchange, b"data: a")
+            feed.queue.put_nowait("b")
+            await until_sent(exchange, b"data: b")
+        async with asyncio.timeout(20):
+            await task
+        assert exchange.complete
+    finally:
+        end.set()
+        await asyncio.to_thread(thread.join)
+
+
 async def test_where_no_lifespan_runs_a_stream_goes_on_until_the_client_leaves() -> None:
     feed = Feed()
     exchange = Exchange()

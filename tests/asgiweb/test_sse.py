@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from asgiweb import Application, ClientDisconnected, Request, Response
 from asgiweb.sse import Event, event_response, last_event_id
+from asgiweb.streaming import close_stream
 from tests.asgiweb.exchange import Exchange, http_scope
 
 
@@ -153,6 +155,26 @@ async def test_silence_is_filled_with_comments_and_loses_no_event() -> None:
     await task
     sent = exchange.body.replace(b":\n\n", b"")
     assert sent == b"".join(b"data: %d\n\n" % number for number in range(20))
+
+
+async def test_an_event_that_comes_with_a_comment_is_neither_lost_nor_overtaken() -> None:
+    feed = Feed()
+    stream = event_response(feed.events(), keep_alive=0.01).stream
+    assert stream is not None
+    pieces = aiter(stream)
+    assert await anext(pieces) == b":\n\n"
+    waiting = asyncio.create_task(anext(pieces))
+    await asyncio.sleep(0)
+    feed.queue.put_nowait("a")
+    feed.queue.put_nowait("b")
+    # The loop turns only when the time for the comment has passed, too.
+    time.sleep(0.05)
+    assert await waiting == b":\n\n"
+    assert await anext(pieces) == b"data: a\n\n"
+    await asyncio.sleep(0.01)
+    assert feed.taken == 1
+    assert await anext(pieces) == b"data: b\n\n"
+    await close_stream(stream)
 
 
 async def test_without_keep_alive_silence_is_silent() -> None:

@@ -195,6 +195,17 @@ async def test_requests_at_the_same_time_do_not_mix(directory: Path) -> None:
     assert pages == [f"/{number} " * 5 for number in range(5)]
 
 
+async def test_a_template_may_be_rendered_while_another_is(directory: Path) -> None:
+    (directory / "inner.html").write_text("{{ token() }}")
+    (directory / "page.html").write_text("{{ inner() }} {{ token() }}")
+
+    async def inner(request: Request) -> str:
+        return await templates.render(request_of(path="/inner"), "inner.html")
+
+    templates = Templates(directory, context={**CONTEXT, "inner": inner})
+    assert await templates.render(request_of(path="/page"), "page.html") == "/inner /page"
+
+
 async def test_a_template_is_compiled_once(directory: Path) -> None:
     (directory / "page.html").write_text("old")
     templates = Templates(directory)
