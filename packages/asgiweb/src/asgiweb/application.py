@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from asyncio import Task
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, overload
 
 from yarl import URL
 
 from .asgi import Message, Receive, Scope, Send
+from .background import Background, P, Result
 from .chain import compose, not_a_response
 from .error_handlers import ErrorHandlers
 from .errors import ClientDisconnected, StateError
@@ -18,6 +20,7 @@ from .lifespan import run_lifespan
 from .request import Request
 from .response import Response
 from .routing import Route, RouteDecorators
+from .shutdown import ShuttingDown
 from .signatures import check_middleware
 from .streaming import close_unsent
 from .typevars import Error, State
@@ -33,6 +36,7 @@ class Application(RouteDecorators[State]):
 
     ``max_body_size`` is in bytes; larger bodies are answered 413, and 0 turns the limit off.
     ``middlewares`` go around every answer, 404 included; the first is outermost.
+    ``background_timeout`` is in seconds: how long background work may go on when the application stops.
     ``debug=True`` answers faults with a page that shows the source: never on a public address.
     """
 
@@ -43,6 +47,7 @@ class Application(RouteDecorators[State]):
         middlewares: Sequence[Middleware[Any]] = (),
         error_handlers: Mapping[type[Exception] | int, AnyErrorHandler] | None = None,
         max_body_size: int | None = 1_000_000,
+        background_timeout: float | None = 10.0,
         debug: bool = False,
     ) -> None:
         super().__init__()
@@ -52,9 +57,13 @@ class Application(RouteDecorators[State]):
         #: Functions that are called with the application after the last request, the last one first.
         self.on_shutdown: list[Hook[State]] = []
         self.max_body_size = max_body_size or 0
+        #: Whether the application has been told to stop, and a way to wait for it.
+        self.shutting_down = ShuttingDown()
+        self._background = Background(background_timeout)
         #: Where this application's state is in ``scope["state"]``; no other application looks there.
         self.state_key = f"asgiweb.{id(self):x}"
         self._state: State = _UNSET
+        self.debug = debug
         self._errors = ErrorHandlers(error_handlers or {}, debug=debug)
         self._middlewares: list[Middleware[State]] = []
         self._unrouted_endpoint: Handler = self._unrouted
@@ -121,9 +130,18 @@ class Application(RouteDecorators[State]):
 
         return register
 
-    def url_for(self, name: str, **parameters: Any) -> URL:
+    def url_for(self, name: str, /, **parameters: Any) -> URL:
         """Build the path of a named route. UrlError if there is none or a parameter does not fit it."""
         return self.router.url_for(name, parameters)
+
+    def background(
+        self, function: Callable[P, Coroutine[Any, Any, Result]], *args: P.args, **kwargs: P.kwargs
+    ) -> Task[Result]:
+        """Start an async function now, in a task that the application owns.
+
+        The end of the request does not cancel it, its failure is logged, and shutdown waits for it.
+        """
+        return self._background.start(function, *args, **kwargs)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or run the lifespan (ASGI 3)."""
@@ -152,7 +170,11 @@ class Application(RouteDecorators[State]):
             except Exception as error:
                 response, start = await self._answer(request, error)
             sent = response.stream
-            await response.transmit(start, method, request.receive_disconnect, send)
+            try:
+                await response.transmit(start, method, request.receive_disconnect, send)
+            finally:
+                if response.background_work is not None:
+                    self._background.start_all(response.background_work)
         except ClientDisconnected as error:
             logger.debug("%s %r: %s", method, scope["path"], error)
         finally:
@@ -183,7 +205,10 @@ class Application(RouteDecorators[State]):
                 await ws.close(1011)
             elif ws.close_code is None:
                 sent = response.stream
-                await request.deny(response, start)
+                try:
+                    await request.deny(response, start)
+                finally:
+                    self._background.start_all(response.background_work or ())
         except ClientDisconnected as error:
             logger.debug("websocket %r: %s", scope["path"], error)
         finally:
@@ -226,7 +251,7 @@ class Application(RouteDecorators[State]):
 
     async def _other_protocol(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await run_lifespan(self, scope, receive, send)
+            await run_lifespan(self, self._background, scope, receive, send)
         elif scope["type"] == "websocket":
             await self._converse(scope, receive, send)
         else:

@@ -14,7 +14,9 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from .asgi import FAULTS, Receive, Scope, Send
+from .background import Background
 from .handlers import Hook
+from .shutdown import hearing_signals
 from .typevars import State
 
 if TYPE_CHECKING:
@@ -23,17 +25,28 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asgiweb")
 
 
-async def run_lifespan(app: Application[State], scope: Scope, receive: Receive, send: Send) -> None:
+async def run_lifespan(
+    app: Application[State], background: Background, scope: Scope, receive: Receive, send: Send
+) -> None:
     """Speak the protocol with the server, from its startup to its shutdown event."""
     await receive()
     phase = "startup"
     failure: Exception | None = None
     try:
         async with AsyncExitStack() as stack:
+            shutdown = stack.enter_context(app.shutting_down.following())
+            stack.enter_context(background.reporting_to(scope.get(FAULTS)))
+            # The last to end: functions of on_shutdown may start work, too.
+            stack.push_async_callback(background.drain)
             await _start(app, scope, stack)
+            # The first to end: work may need all that was started.
+            stack.push_async_callback(background.drain)
+            # In front of the signal handlers of whatever was started.
+            stack.enter_context(hearing_signals())
             phase = "shutdown"
             await send({"type": "lifespan.startup.complete"})
             await receive()
+            shutdown.event.set()
     except Exception as error:
         failure = error
         logger.error("the application's %s failed", phase, exc_info=error)

@@ -6,7 +6,7 @@ and nothing is sent that was not checked. Content-Length is written here, from t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeAlias, Unpack
 from urllib.parse import quote
 
@@ -15,6 +15,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from .asgi import HeaderPair, Message, Receive, Scope, Send
+from .background import P, Work, work_of
 from .cookies import CookieAttributes, format_cookie
 from .errors import ClientDisconnected
 from .headers import content_type_pair, header_pair
@@ -35,7 +36,7 @@ class Response:
     Is itself an ASGI application.
     """
 
-    __slots__ = ("_content_type", "_headers", "body", "status", "stream")
+    __slots__ = ("_content_type", "_headers", "background_work", "body", "status", "stream")
 
     def __init__(
         self,
@@ -50,6 +51,8 @@ class Response:
         self.body = b""
         #: What yields the body piece by piece, or None.
         self.stream: AsyncIterable[bytes | str] | None = None
+        #: What ``add_background`` was given, or None.
+        self.background_work: list[Work] | None = None
         default = "application/octet-stream"
         if isinstance(body, str):
             self.body = body.encode()
@@ -106,6 +109,17 @@ class Response:
         """Make the browser forget a cookie that was set with the same path and domain."""
         self.set_cookie(name, "", max_age=0, path=path, domain=domain, secure=secure)
 
+    def add_background(
+        self, function: Callable[P, Coroutine[Any, Any, Any]], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Start an async function when this response has been sent, or could not be because the client left.
+
+        It is owned by the application, as what ``app.background()`` starts.
+        """
+        if self.background_work is None:
+            self.background_work = []
+        self.background_work.append(work_of(function, args, kwargs))
+
     def start_message(self, method: str) -> Message:
         """Render the head, for a request of this method. HeaderError if it cannot be sent."""
         status = self.status
@@ -129,6 +143,8 @@ class Response:
         """Answer as an ASGI application. ClientDisconnected if the client does not stay to the end."""
         method = scope["method"]
         try:
+            if self.background_work is not None:
+                raise RuntimeError("background work is owned by an Application: let a handler return this")
             start = self.start_message(method)
         except Exception:
             if self.stream is not None:

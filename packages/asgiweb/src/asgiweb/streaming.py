@@ -42,7 +42,7 @@ async def _send(send: Send, message: Message) -> None:
         raise ClientDisconnected("the client left before the end of the response") from error
 
 
-async def close_stream(stream: AsyncIterable[bytes | str]) -> None:
+async def close_stream(stream: AsyncIterable[object]) -> None:
     """Close a stream, if it can be; one that makes its iterators when it is asked to has nothing to close."""
     aclose = getattr(stream, "aclose", None)
     if aclose is not None:

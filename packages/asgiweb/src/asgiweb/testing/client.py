@@ -36,7 +36,7 @@ class TestClient(httpx.AsyncClient):
         self.app = app
         self.raise_exceptions = raise_exceptions
         self._peer = client
-        self._lifespan = RunningLifespan(app)
+        self._lifespan = RunningLifespan(app, raise_exceptions=raise_exceptions)
         super().__init__(
             transport=_Transport(self._app_with_state, raise_exceptions=raise_exceptions, client=client),
             base_url=base_url,

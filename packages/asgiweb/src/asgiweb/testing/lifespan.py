@@ -11,8 +11,9 @@ from ..asgi import FAULTS, ASGIApplication, Message
 class RunningLifespan:
     """One startup and one shutdown; nothing of them for an application that knows no lifespan."""
 
-    def __init__(self, app: ASGIApplication) -> None:
+    def __init__(self, app: ASGIApplication, *, raise_exceptions: bool = True) -> None:
         self._app = app
+        self._raise_exceptions = raise_exceptions
         #: What the application has put into the state of its lifespan; each scope gets a copy.
         self.state: dict[str, Any] = {}
         self._faults: list[Exception] = []
@@ -35,6 +36,9 @@ class RunningLifespan:
         if self._task is not None and not self._task.done():
             await self._phase("shutdown")
             await self._task
+            if self._faults and self._raise_exceptions:
+                # What background work has raised since the start.
+                raise self._faults[0]
 
     async def _phase(self, name: str) -> None:
         await self._to_app.put({"type": f"lifespan.{name}"})
