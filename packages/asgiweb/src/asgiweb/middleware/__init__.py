@@ -1,7 +1,7 @@
 """Middlewares for what most applications need, one module each.
 
-Each is made with its settings, and goes into ``middlewares=`` of the application, a group or a route. Optional
-libraries are imported when one that needs them is made.
+Each is made with its settings, and goes into ``middlewares=`` of the application, a group or a route.
+Optional libraries are imported when one that needs them is made.
 """
 
 from .compression import Compression
