@@ -38,7 +38,7 @@ def compose(middlewares: Sequence[Middleware[Any]], handler: Handler, answer: An
 
 
 def _called(middleware: Middleware[Any]) -> Middleware[Any]:
-    """Return what is called: of an object its method, which is 0.08 µs sooner there than through the object."""
+    """Return what is called: of an object its method, which takes 0.08 µs less than to call the object."""
     if isinstance(middleware, FunctionType | MethodType | partial):
         return middleware
     return middleware.__call__
