@@ -37,11 +37,11 @@ def compose(middlewares: Sequence[Middleware[Any]], handler: Handler, answer: An
     return step
 
 
-def _called(middleware: Middleware[Any]) -> Middleware[Any]:
+def _called(middleware: Any) -> Middleware[Any]:
     """Return what is called: of an object its method, which takes 0.08 µs less than to call the object."""
-    if isinstance(middleware, FunctionType | MethodType | partial):
-        return middleware
-    return middleware.__call__
+    is_function = isinstance(middleware, FunctionType | MethodType | partial)
+    called: Middleware[Any] = middleware if is_function else middleware.__call__
+    return called
 
 
 def _guarded(handler: Handler, answer: Answer) -> Handler:

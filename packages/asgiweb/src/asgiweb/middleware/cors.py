@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 
 from ..asgi import Scope
 from ..errors import RegistrationError
@@ -24,6 +24,9 @@ from .fields import add_vary, check_tokens, field_value
 
 # An origin as browsers write it: lower case, and no port where it is the scheme's own (RFC 6454, 6.2).
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://([a-z0-9\-._]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
+_ALLOW_ORIGIN = istr("access-control-allow-origin")
+_ALLOW_CREDENTIALS = istr("access-control-allow-credentials")
+
 _OWN_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -64,7 +67,7 @@ class CORS:
         self._for_all = _joined(exposed)
         self._for_preflights = _joined(allowed)
         if max_age is not None:
-            self._for_preflights["access-control-max-age"] = str(max_age)
+            self._for_preflights[istr("access-control-max-age")] = str(max_age)
 
     async def __call__(self, request: Request[Any], handler: Handler) -> Response:
         """Answer a preflight, and add the headers to all other answers."""
@@ -95,11 +98,11 @@ class CORS:
             if origin is None or not self._allows(origin):
                 return
         # What the handler has set itself is more exact than what is set for all.
-        if "access-control-allow-origin" in headers:
+        if _ALLOW_ORIGIN in headers:
             return
-        headers["access-control-allow-origin"] = "*" if self._everybody else str(origin)
+        headers[_ALLOW_ORIGIN] = "*" if self._everybody else str(origin)
         if self._credentials:
-            headers["access-control-allow-credentials"] = "true"
+            headers[_ALLOW_CREDENTIALS] = "true"
         if more:
             headers.update(more)
 
@@ -132,7 +135,7 @@ def _is_own(origin: str, request: Request[Any]) -> bool:
 
 
 def _joined(lists: dict[str, tuple[str, ...]]) -> dict[str, str]:
-    return {name: ", ".join(values) for name, values in lists.items() if values}
+    return {istr(name): ", ".join(values) for name, values in lists.items() if values}
 
 
 def _checked_origins(origins: Iterable[str]) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 
 from ..asgi import Scope
 from ..errors import RegistrationError
@@ -24,18 +24,21 @@ def field_value(scope: Scope, name: bytes) -> str | None:
         # Servers should send names in lower case, and need not.
         if len(key) == size and key.lower() == name:
             found = value if found is None else found + b", " + value
-    return None if found is None else found.decode("latin-1").strip(" \t")
+    return None if found is None else found.decode("latin-1")
+
+
+_VARY = istr("vary")
 
 
 def add_vary(headers: CIMultiDict[str], name: str) -> None:
     """Say that the answer depends on a field of the request (RFC 9110, 12.5.5)."""
-    present = headers.getall("vary", None)
+    present = headers.getall(_VARY, None)
     if present is None:
-        headers["vary"] = name
+        headers[_VARY] = name
         return
     names = {part.strip().lower() for value in present for part in value.split(",")}
     if "*" not in names and name.lower() not in names:
-        headers["vary"] = ", ".join([*present, name])
+        headers[_VARY] = ", ".join([*present, name])
 
 
 def check_tokens(setting: str, values: object) -> tuple[str, ...]:

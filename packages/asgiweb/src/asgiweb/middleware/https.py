@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from multidict import istr
+
 from ..errors import RegistrationError
 from ..exceptions import HTTPBadRequest, HTTPForbidden
 from ..handlers import Handler
@@ -16,6 +18,7 @@ from ..response import Response, redirect
 from .fields import field_value
 from .trusted_hosts import host_of
 
+_HSTS = istr("strict-transport-security")
 _REDIRECTS = frozenset({301, 302, 307, 308})
 
 #: Seconds that a list of browsers' makers asks for at least (hstspreload.org).
@@ -59,7 +62,7 @@ class HTTPSRedirect:
             response = await handler(request)
             # Not on answers by http, where browsers have to ignore it (RFC 6797, 8.1).
             if self._policy is not None:
-                response.headers.setdefault("strict-transport-security", self._policy)
+                response.headers.setdefault(_HSTS, self._policy)
             return response
         if scheme == "wss":
             return await handler(request)

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+from multidict import istr
+
 from ..errors import RegistrationError
 from ..handlers import Handler
 from ..request import Request
@@ -49,8 +51,8 @@ class RequestId:
     ) -> None:
         if TOKEN.fullmatch(header) is None:
             raise RegistrationError(f"RequestId: {header!r} is no name of a header, such as 'x-request-id'")
-        self._header = header.lower()
-        self._field = self._header.encode() if trusted else None
+        self._header = istr(header)
+        self._field = header.lower().encode() if trusted else None
         self._traceparent = traceparent
         self._generate = generate or _new_id
 

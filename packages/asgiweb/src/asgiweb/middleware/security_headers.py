@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from multidict import istr
+
 from ..errors import RegistrationError
 from ..handlers import Handler
 from ..headers import header_pair
@@ -68,7 +70,7 @@ class SecurityHeaders:
             "content-security-policy": csp,
             "content-security-policy-report-only": csp_report_only,
         }
-        self._policies = [(name, Policy(csp)) for name, csp in policies.items() if csp is not None]
+        self._policies = [(istr(name), Policy(csp)) for name, csp in policies.items() if csp is not None]
         headers = {
             "x-content-type-options": content_type_options,
             "referrer-policy": referrer_policy,
@@ -79,7 +81,7 @@ class SecurityHeaders:
             "permissions-policy": permissions_policy,
             **(others or {}),
         }
-        self._headers = [(name, value) for name, value in headers.items() if value is not None]
+        self._headers = [(istr(name), value) for name, value in headers.items() if value is not None]
         for name, value in self._headers:
             header_pair(name, value)
 
