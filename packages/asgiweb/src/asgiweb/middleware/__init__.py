@@ -7,7 +7,7 @@ Optional libraries are imported when one that needs them is made.
 from .compression import Compression
 from .cors import CORS
 from .https import HTTPSRedirect
-from .request_id import RequestId, RequestIdFilter, request_id
+from .request_ids import RequestId, RequestIdFilter, request_id
 from .security_headers import SecurityHeaders, csp_nonce
 from .trusted_hosts import TrustedHosts
 

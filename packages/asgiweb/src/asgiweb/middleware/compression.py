@@ -14,7 +14,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Ma
 from functools import lru_cache, partial
 from typing import Any
 
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 
 from ..errors import RegistrationError
 from ..handlers import Handler
@@ -49,8 +49,12 @@ COMPRESSIBLE = (
 #: (gzip), and the way to a thread and back costs 0.05 ms.
 IN_THREAD = 65_536
 
-# They say something about the bytes that are sent (RFC 9530, 2 and 3, and what was before it).
-_DIGESTS = ("content-digest", "repr-digest", "digest", "content-md5")
+# What says something about the bytes as they are (RFC 9110, 8.4 and 14.4; RFC 9530, and what was before it).
+_ABOUT_BYTES = tuple(
+    map(istr, "content-encoding content-range content-digest repr-digest digest content-md5".split())
+)
+_ENCODING, _LENGTH, _RANGES, _ETAG = map(istr, "content-encoding content-length accept-ranges etag".split())
+_CACHE_CONTROL = istr("cache-control")
 _EVENT_STREAM = "text/event-stream"
 
 
@@ -58,8 +62,8 @@ class Compression:
     """Compresses bodies of ``minimum_size`` bytes and more, and streams.
 
     ``encodings`` are of "zstd", "br" and "gzip", the preferred first; without it, all that are installed.
-    ``levels`` has a level for each. A response with ``Cache-Control: no-transform`` or ``Content-Encoding:
-    identity`` is left alone: for pages that show a secret beside what the client has sent (BREACH).
+    ``levels`` has a level for each. A response with ``Cache-Control: no-transform`` is left alone: for pages that
+    show a secret beside what the client has sent (BREACH).
     """
 
     def __init__(
@@ -100,17 +104,11 @@ class Compression:
         """Tell whether nothing is said about the body that would be wrong after compression."""
         kind = media_type(response.content_type or "")
         headers = response.headers
-        present = headers.get("content-encoding")
-        if present is not None:
-            # "identity" is what no client needs to be told (RFC 9110, 8.4.1), so it tells us.
-            if present.lower() == "identity":
-                del headers["content-encoding"]
-            return False
         if kind == _EVENT_STREAM or self._compressible(kind) is None:
             return False
-        if "content-range" in headers or any(name in headers for name in _DIGESTS):
+        if any(name in headers for name in _ABOUT_BYTES):
             return False
-        directives = ",".join(headers.getall("cache-control", ())).lower().split(",")
+        directives = ",".join(headers.getall(_CACHE_CONTROL, ())).lower().split(",")
         # A response of another class may have its body elsewhere, such as in a file.
         sends_itself = type(response).transmit is not Response.transmit
         return not sends_itself and "no-transform" not in map(str.strip, directives)
@@ -132,14 +130,14 @@ class Compression:
             else:
                 compressed = await asyncio.to_thread(compressor.last, body)
             response.body = compressed
-        headers["content-encoding"] = coding
-        headers.pop("content-length", None)
+        headers[_ENCODING] = coding
+        headers.pop(_LENGTH, None)
         # Ranges would be of these bytes, which are made anew each time.
-        headers.pop("accept-ranges", None)
-        etag = headers.get("etag", "W/")
+        headers.pop(_RANGES, None)
+        etag = headers.get(_ETAG, "W/")
         if not etag.startswith("W/"):
             # Two codings are not the same byte for byte (RFC 9110, 8.8.1 and 8.8.3).
-            headers["etag"] = f"W/{etag}"
+            headers[_ETAG] = f"W/{etag}"
 
 
 async def _compressed(stream: AsyncIterable[bytes | str], compressor: Compressor) -> AsyncIterator[bytes]:
@@ -168,11 +166,11 @@ def _size(request: Request[Any], response: Response) -> int:
 def _keep_validator(request: Request[Any], headers: CIMultiDict[str]) -> None:
     """Give a 304 the validator and Vary of the response that the client has (RFC 9110, 15.4.5)."""
     add_vary(headers, "accept-encoding")
-    etag = headers.get("etag", "W/")
+    etag = headers.get(_ETAG, "W/")
     if not etag.startswith("W/"):
         known = field_value(request.scope, b"if-none-match") or ""
         if f"W/{etag}" in map(str.strip, known.split(",")):
-            headers["etag"] = f"W/{etag}"
+            headers[_ETAG] = f"W/{etag}"
 
 
 def _compressors(
