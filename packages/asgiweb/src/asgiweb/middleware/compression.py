@@ -62,8 +62,8 @@ class Compression:
     """Compresses bodies of ``minimum_size`` bytes and more, and streams.
 
     ``encodings`` are of "zstd", "br" and "gzip", the preferred first; without it, all that are installed.
-    ``levels`` has a level for each. A response with ``Cache-Control: no-transform`` is left alone: for pages that
-    show a secret beside what the client has sent (BREACH).
+    ``levels`` has a level for each. A response with ``Cache-Control: no-transform`` is left alone, as a page
+    should be that shows a secret beside what the client has sent (BREACH).
     """
 
     def __init__(
