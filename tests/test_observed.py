@@ -26,7 +26,7 @@ def observed() -> Iterator[Program]:
 
 def spans(observed: Program, name: str, trace_id: str = "") -> list[Any]:
     """Wait for a span of this name, and return all that have it and are of that trace."""
-    observed.wait_for(f'"name": "{name}"')
+    observed.wait_for(f'"name": "{name}", "context": {{"trace_id": "0x{trace_id}')
     lines = [json.loads(line) for line in observed.standard_output if line.startswith("{")]
     return [span for span in lines if span["name"] == name and trace_id in span["context"]["trace_id"]]
 

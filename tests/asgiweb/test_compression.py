@@ -319,26 +319,32 @@ async def test_a_stream_is_closed_when_the_client_leaves() -> None:
     assert closed.is_set()
 
 
-async def test_a_large_body_does_not_stop_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = set()
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("size", "in_thread"), [(IN_THREAD - 1, False), (IN_THREAD, True)])
+async def test_what_is_large_does_not_stop_the_loop(
+    monkeypatch: pytest.MonkeyPatch, stream: bool, size: int, in_thread: bool
+) -> None:
+    threads = []
 
     class Compressor:
         def last(self, data: bytes) -> bytes:
-            threads.add(threading.current_thread())
+            if data:
+                threads.append(threading.current_thread())
             return data
 
+        piece = last
+
     compression = Compression()
-    for size, in_thread in ((IN_THREAD - 1, False), (IN_THREAD, True)):
-        threads.clear()
-        monkeypatch.setitem(compression._compressors, "gzip", Compressor)
-        app = Application[None](middlewares=[compression])
+    monkeypatch.setitem(compression._compressors, "gzip", Compressor)
+    app = Application[None](middlewares=[compression])
 
-        async def handler(request: Request, size: int = size) -> Response:
-            return Response("a" * size)
+    async def handler(request: Request) -> Response:
+        return Response(pieces("a" * size) if stream else "a" * size, content_type="text/plain")
 
-        app.get("/")(handler)
-        await ask(app)
-        assert (threads != {threading.main_thread()}) is in_thread
+    app.get("/")(handler)
+    assert (await ask(app)).body == b"a" * size
+    [thread] = threads
+    assert (thread is not threading.main_thread()) is in_thread
 
 
 async def test_a_response_that_sends_itself_is_left_alone() -> None:

@@ -8,8 +8,8 @@ the header is believed only if it is said to come from a proxy.
 from __future__ import annotations
 
 import logging
+import os
 import re
-import secrets
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -102,4 +102,4 @@ def trace_id(traceparent: str | None) -> str | None:
 
 
 def _new_id() -> str:
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()

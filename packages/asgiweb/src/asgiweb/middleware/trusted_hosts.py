@@ -45,7 +45,7 @@ class TrustedHosts:
             if host is None:
                 raise HTTPBadRequest("the Host header names no host")
             if host not in self._exact and not host.endswith(self._below):
-                raise HTTPMisdirectedRequest("this host is not served here")
+                raise HTTPMisdirectedRequest(f"{host} is not served here")
         return await handler(request)
 
 
