@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, Unpack
 from urllib.parse import quote
 
 import msgspec
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 from yarl import URL
 
 from .asgi import HeaderPair, Message, Receive, Scope, Send
@@ -25,6 +25,10 @@ Body: TypeAlias = bytes | str | AsyncIterable[bytes | str] | None
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 
 _BODILESS = frozenset({204, 304})
+
+# A multidict makes one of each other name at every iteration: 0.25 µs.
+_CONTENT_TYPE = istr("content-type")
+_CONTENT_LENGTH = istr("content-length")
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -71,8 +75,8 @@ class Response:
         self._headers: CIMultiDict[str] | None = None
         if headers is not None:
             self._headers = CIMultiDict(headers)
-            if self._content_type is not None and (content_type or "content-type" not in self._headers):
-                self._headers["content-type"] = self._content_type
+            if self._content_type is not None and (content_type or _CONTENT_TYPE not in self._headers):
+                self._headers[_CONTENT_TYPE] = self._content_type
 
     @property
     def headers(self) -> CIMultiDict[str]:
@@ -84,17 +88,17 @@ class Response:
         if self._headers is None:
             self._headers = CIMultiDict()
             if self._content_type is not None:
-                self._headers["content-type"] = self._content_type
+                self._headers[_CONTENT_TYPE] = self._content_type
         return self._headers
 
     @property
     def content_type(self) -> str | None:
         """The Content-Type as it will be sent, with its parameters."""
-        return self._content_type if self._headers is None else self._headers.get("content-type")
+        return self._content_type if self._headers is None else self._headers.get(_CONTENT_TYPE)
 
     @content_type.setter
     def content_type(self, content_type: str) -> None:
-        self.headers["content-type"] = content_type
+        self.headers[_CONTENT_TYPE] = content_type
 
     def set_cookie(self, name: str, value: str, **attributes: Unpack[CookieAttributes]) -> None:
         """Add a Set-Cookie header: "lax", hidden from scripts and for path "/" unless it is said otherwise.
@@ -135,7 +139,7 @@ class Response:
     def _header_pairs(self, headers: CIMultiDict[str], method: str) -> list[HeaderPair]:
         pairs = [header_pair(name, value) for name, value in headers.items()]
         # A length that somebody has set counts for a stream and for HEAD, where it cannot be known here.
-        if self.stream is None and method != "HEAD" and "content-length" in headers:
+        if self.stream is None and method != "HEAD" and _CONTENT_LENGTH in headers:
             return [pair for pair in pairs if pair[0] != b"content-length"]
         return pairs
 
