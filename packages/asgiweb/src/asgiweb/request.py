@@ -19,6 +19,7 @@ from .body import BodyReader
 from .cookies import parse_cookies
 from .exceptions import HTTPBadRequest, HTTPUnsupportedMediaType
 from .headers import CHARSETS, charset, media_type
+from .negotiation import best_language, best_media_type
 from .typevars import State
 
 if TYPE_CHECKING:
@@ -153,6 +154,17 @@ class Request(Generic[State]):
         """Where the connection comes from; None where the server cannot tell, as on a UNIX socket."""
         client = self.scope.get("client")
         return None if client is None else Address(client[0], int(client[1] or 0))
+
+    def accepts(self, *media_types: str) -> str | None:
+        """Return which of these the client prefers, None if it takes none of them (RFC 9110, 12.5.1).
+
+        The first if it does not say. Answers that depend on this have a header ``Vary: Accept``.
+        """
+        return best_media_type(", ".join(self.headers.getall("accept", ())), media_types)
+
+    def accepts_language(self, *languages: str) -> str | None:
+        """Return which of these the client prefers, None if it wants none of them (RFC 9110, 12.5.4)."""
+        return best_language(", ".join(self.headers.getall("accept-language", ())), languages)
 
     def url_for(self, name: str, **parameters: Any) -> URL:
         """Build the path of a named route, below the prefix that the application is mounted at.
