@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from yarl import URL
 
@@ -23,6 +23,9 @@ from .streaming import close_unsent
 from .typevars import Error, State
 from .websockets import Handshake
 
+if TYPE_CHECKING:
+    from .forms import FormLimits
+
 logger = logging.getLogger("asgiweb")
 
 _UNSET: Any = object()
@@ -32,6 +35,7 @@ class Application(RouteDecorators[State]):
     """An ASGI 3 application. ``State`` is the type of what its lifespan yields: ``request.state``.
 
     ``max_body_size`` is in bytes; larger bodies are answered 413, and 0 turns the limit off.
+    ``form_limits`` are those of its forms, the defaults of FormLimits if None.
     ``middlewares`` go around every answer, 404 included; the first is outermost.
     ``debug=True`` answers faults with a page that shows the source: never on a public address.
     """
@@ -43,6 +47,7 @@ class Application(RouteDecorators[State]):
         middlewares: Sequence[Middleware[Any]] = (),
         error_handlers: Mapping[type[Exception] | int, AnyErrorHandler] | None = None,
         max_body_size: int | None = 1_000_000,
+        form_limits: FormLimits | None = None,
         debug: bool = False,
     ) -> None:
         super().__init__()
@@ -52,6 +57,8 @@ class Application(RouteDecorators[State]):
         #: Functions that are called with the application after the last request, the last one first.
         self.on_shutdown: list[Hook[State]] = []
         self.max_body_size = max_body_size or 0
+        #: For forms whose route has no limits of its own; None for the defaults.
+        self.form_limits = form_limits
         #: Where this application's state is in ``scope["state"]``; no other application looks there.
         self.state_key = f"asgiweb.{id(self):x}"
         self._state: State = _UNSET
