@@ -88,8 +88,11 @@ class BodyReader:
         self._started = True
         more = True
         while more:
-            async with self._receiving:
-                message = self._held.popleft() if self._held else await self._receive()
+            if self._held:
+                message = self._held.popleft()
+            else:
+                async with self._receiving:
+                    message = self._held.popleft() if self._held else await self._receive()
             if message["type"] == "http.disconnect":
                 self.left = True
                 raise ClientDisconnected("the client left before the end of the body")
@@ -174,7 +177,7 @@ class DisconnectWatch:
 def reader_of(scope: Scope, headers: Mapping[str, str], receive: Receive, limit: int) -> BodyReader:
     """Make the reader of a request's body. HTTPBadRequest if its length is none."""
     # HTTP/2 has no sign for a body of unknown length, but a GET with one is next to unheard of.
-    unknown = scope.get("http_version", "1.1") >= "2" and scope["method"] not in ("GET", "HEAD")
+    unknown = scope.get("http_version", "1.1") >= "2" and scope.get("method", "GET") not in ("GET", "HEAD")
     chunked = unknown or "transfer-encoding" in headers
     # On servers of ASGI HTTP before 2.4, receive() alone tells that the client left, after the body.
     # On others send() raises then, and a body that nobody wants is not asked for.

@@ -16,7 +16,7 @@ import msgspec
 from multidict import MultiMapping
 
 from .exceptions import HTTPUnprocessableContent
-from .models import explain
+from .models import IN_A_VALUE, explain
 
 _NOTHING = object()
 
@@ -82,7 +82,19 @@ def convert_fields(pairs: Iterable[tuple[str, Any]], model: Any) -> Any:
     try:
         return msgspec.convert(data, model, strict=False)
     except msgspec.ValidationError as error:
-        raise Misfit(*explain(error)) from None
+        raise _misfit(error, data, model) from None
+
+
+def _misfit(error: msgspec.ValidationError, data: Mapping[str, Any], model: Any) -> Misfit:
+    detail, steps = explain(error)
+    if not steps and detail.endswith(IN_A_VALUE):
+        # Of a dict msgspec does not say which key it is.
+        for name, value in data.items():
+            try:
+                msgspec.convert({name: value}, model, strict=False)
+            except msgspec.ValidationError:
+                return Misfit(detail.removesuffix(IN_A_VALUE), [name])
+    return Misfit(detail, steps)
 
 
 def query_into(query: MultiMapping[str], model: Any) -> Any:

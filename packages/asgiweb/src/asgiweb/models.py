@@ -22,6 +22,10 @@ _STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>[0-9]+|\.\.\.)\]")
 _MEMBER = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
 
 
+#: Ends the detail where msgspec does not say which value of a mapping it is.
+IN_A_VALUE = ", in one of the values"
+
+
 class NotJSON(ValueError):
     """The text is no JSON at all (RFC 8259)."""
 
@@ -88,7 +92,7 @@ def explain(error: msgspec.ValidationError) -> tuple[str, list[str]]:
             detail += ", as a key"
         for step in _STEP.finditer(match["path"]):
             if step["index"] == "...":
-                return f"{detail}, in one of the values", steps
+                return detail + IN_A_VALUE, steps
             steps.append(step["name"] or step["index"])
     member = _MEMBER.fullmatch(detail)
     if member is not None:
