@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from asyncio import Task
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from yarl import URL
 
@@ -26,6 +26,9 @@ from .streaming import close_unsent
 from .typevars import Error, State
 from .websockets import Handshake
 
+if TYPE_CHECKING:
+    from .forms import FormLimits
+
 logger = logging.getLogger("asgiweb")
 
 _UNSET: Any = object()
@@ -35,6 +38,7 @@ class Application(RouteDecorators[State]):
     """An ASGI 3 application. ``State`` is the type of what its lifespan yields: ``request.state``.
 
     ``max_body_size`` is in bytes; larger bodies are answered 413, and 0 turns the limit off.
+    ``form_limits`` are those of its forms, the defaults of FormLimits if None.
     ``middlewares`` go around every answer, 404 included; the first is outermost.
     ``background_timeout`` is in seconds: how long background work may go on when the application stops.
     ``debug=True`` answers faults with a page that shows the source: never on a public address.
@@ -47,6 +51,7 @@ class Application(RouteDecorators[State]):
         middlewares: Sequence[Middleware[Any]] = (),
         error_handlers: Mapping[type[Exception] | int, AnyErrorHandler] | None = None,
         max_body_size: int | None = 1_000_000,
+        form_limits: FormLimits | None = None,
         background_timeout: float | None = 10.0,
         debug: bool = False,
     ) -> None:
@@ -57,6 +62,8 @@ class Application(RouteDecorators[State]):
         #: Functions that are called with the application after the last request, the last one first.
         self.on_shutdown: list[Hook[State]] = []
         self.max_body_size = max_body_size or 0
+        #: For forms whose route has no limits of its own; None for the defaults.
+        self.form_limits = form_limits
         #: Whether the application has been told to stop, and a way to wait for it.
         self.shutting_down = ShuttingDown()
         self._background = Background(background_timeout)

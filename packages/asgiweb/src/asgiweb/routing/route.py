@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..handlers import AnyRouteHandler, AnyWebSocketHandler, Handler, Middleware
 from .patterns import Pattern
+
+if TYPE_CHECKING:
+    from ..forms import FormLimits
 
 #: Stands among the methods for opening a websocket. No method is written like this.
 WEBSOCKET = "websocket"
@@ -29,6 +32,8 @@ class Route:
     middlewares: Sequence[Middleware[Any]] = ()
     #: In bytes, 0 for none; None leaves it to the application.
     max_body_size: int | None = None
+    #: None leaves them to the application.
+    form_limits: FormLimits | None = None
     #: The handler inside of all middlewares; composed when the first request comes.
     endpoint: Handler | None = None
     parameter_names: tuple[str, ...] = field(init=False)

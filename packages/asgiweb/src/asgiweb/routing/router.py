@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from yarl import URL
 
@@ -23,6 +23,9 @@ from .patterns import Pattern, parse_pattern
 from .route import WEBSOCKET, Route
 from .tree import Node, walk
 from .urls import build_url
+
+if TYPE_CHECKING:
+    from ..forms import FormLimits
 
 _METHOD = re.compile(r"[A-Z]+(-[A-Z]+)*")
 
@@ -41,6 +44,8 @@ class RouteOptions(WebSocketRouteOptions, total=False):
 
     #: In bytes, instead of the application's limit; 0 for no limit.
     max_body_size: int | None
+    #: Instead of the application's.
+    form_limits: FormLimits | None
 
 
 class Router:

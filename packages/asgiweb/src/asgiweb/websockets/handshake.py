@@ -62,6 +62,10 @@ class Handshake(Request[State]):
         """WebSocketError: it would take messages from the handler, which is told of the end itself."""
         raise WebSocketError("the client of a websocket leaves where its messages are received")
 
+    async def is_disconnected(self) -> bool:
+        """WebSocketError, for the same reason."""
+        raise WebSocketError("the client of a websocket leaves where its messages are received")
+
     async def deny(self, response: Response, start: Message) -> None:
         """Answer with a response. ClientDisconnected if nobody is there to get it."""
         if "websocket.http.response" in (self.scope.get("extensions") or ()):
