@@ -1,8 +1,8 @@
 """Directories whose files are served: nothing outside of them, and nothing in them that is hidden.
 
 A path names a file only if it is written in the one way that leads there: no empty segments, no dots, no
-backslash, and no slash that was percent-encoded. What counts is what was opened and not its name: of a link, where
-it has led.
+backslash, and no slash that was percent-encoded. What counts is what was opened and not its name: of a link,
+where it has led.
 """
 
 from __future__ import annotations

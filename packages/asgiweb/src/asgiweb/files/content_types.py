@@ -73,6 +73,8 @@ _TYPES = {
     "zst": "application/zstd",
 }
 
+_UNKNOWN = "application/octet-stream"
+
 _COMPRESSIBLE = re.compile(
     r"text/.*|.*\+(?:json|xml)|image/(?:bmp|vnd\.microsoft\.icon)|font/(?:otf|ttf)|model/gltf-binary"
     r"|application/(?:json|javascript|xml|wasm|yaml|x-ndjson|x-tar|octet-stream|vnd\.ms-fontobject)"
@@ -81,8 +83,8 @@ _COMPRESSIBLE = re.compile(
 
 def content_type_of(name: str) -> str:
     """Return the Content-Type for a file of this name; text is said to be UTF-8."""
-    extension = name.rpartition("/")[2].rpartition(".")[2].lower()
-    return _content_type(extension) if len(extension) < 16 else "application/octet-stream"
+    _, dot, extension = name.rpartition("/")[2].rpartition(".")
+    return _content_type(extension.lower()) if dot and len(extension) < 16 else _UNKNOWN
 
 
 @lru_cache(maxsize=256)
@@ -95,7 +97,7 @@ def _from_standard_library(extension: str) -> str:
     # Only now: it reads the machine's files when it is used first, although none of them counts here.
     from mimetypes import MimeTypes
 
-    return MimeTypes().types_map[True].get(f".{extension}", "application/octet-stream")
+    return MimeTypes().types_map[True].get(f".{extension}", _UNKNOWN)
 
 
 @lru_cache(maxsize=256)

@@ -1,9 +1,9 @@
 """Opening files and reading them: what is described is what is sent, because it is the same open file.
 
-A thread costs more than most files do. Measured on a local file system: opening a file of 1 KiB, looking at it
-and reading it takes 2 µs, and to have that done by a thread 50 to 120 µs. So files are opened where the request
+A thread costs more than most files do. Measured on a local file system: to open a file of 1 KiB, look at it
+and read it takes 2 µs, and to have that done by a thread 50 to 120 µs. So files are opened where the request
 is. What is not in the kernel's cache, which is what takes time, is read in a thread. On network file systems
-opening waits as well: ``in_threads`` is for them.
+opening takes time as well: ``in_threads`` is for them.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ def _read_at(descriptor: int, count: int, offset: int) -> bytes:
 def open_file(path: str, *, within: str = "", in_threads: bool = False) -> OpenFile | None:
     """Open a regular file; None if there is none of that name.
 
-    ``within`` is what its real path has to begin with; otherwise it is none either. A file that must not be read is as good as none for the client, and a warning in the log.
+    ``within`` is what its real path has to begin with; otherwise it is none either. Nor is a file that must
+    not be read, and a warning in the log says which.
     """
     try:
         descriptor = os.open(path, _FLAGS)

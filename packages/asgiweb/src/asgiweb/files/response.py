@@ -127,7 +127,7 @@ async def file_response(
     """Answer with a file, or what the request wants of it: 206 for ranges, 304 if the client has it.
 
     ``filename`` is the name to save it by. With ``precompressed``, what is in ``path + ".br"``, ``".zst"`` or
-    ``".gz"`` is sent to clients that accept it. ``in_threads`` is for file systems that are slow to open a file.
+    ``".gz"`` is sent to clients that accept it. ``in_threads`` is for file systems where opening takes long.
     HTTPNotFound if no file can be read there, HTTPPreconditionFailed, HTTPRangeNotSatisfiable.
     """
     path = os.fspath(path)

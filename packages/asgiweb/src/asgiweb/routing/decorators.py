@@ -91,7 +91,7 @@ class RouteDecorators(Generic[State]):
     ) -> StaticDirectory:
         """Register the files of a directory for the paths below a prefix.
 
-        Returns what has their URLs: ``assets.url(request, "app.css")``. RegistrationError if there is no such directory.
+        Returns what has their URLs: ``assets.url(request, "app.css")``. RegistrationError if it is not there.
         """
         # Not every application has files, and those that have none need not load this.
         from ..static import StaticDirectory
