@@ -319,7 +319,8 @@ class TestWhatIsNoFile:
             tmp_path / "\ud800",
             "",
         ):
-            assert (await get(path)).status_code == 404
+            for precompressed in (False, True):
+                assert (await get(path, precompressed=precompressed)).status_code == 404
 
     async def test_pipes_devices_and_sockets_are_404_and_wait_for_nobody(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")

@@ -16,8 +16,8 @@ MODIFIED = 784111777
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 BEFORE = "Sun, 06 Nov 1994 08:49:36 GMT"
 AFTER = "Sun, 06 Nov 1994 08:49:38 GMT"
-STRONG = Validators('"a"', MODIFIED)
-WEAK = Validators('W/"a"', MODIFIED)
+STRONG = Validators('"a"', DATE)
+WEAK = Validators('W/"a"', DATE)
 
 
 def headers(*pairs: tuple[str, str]) -> CIMultiDictProxy[str]:
@@ -72,9 +72,9 @@ def test_13_1_2_if_none_match_is_weak(value: str, expected: Outcome) -> None:
 
 
 def test_13_1_2_without_a_tag_of_its_own_only_the_star_matches() -> None:
-    assert outcome(Validators("", MODIFIED), if_none_match='"", "a"') is SEND
-    assert outcome(Validators("", MODIFIED), if_none_match="") is SEND
-    assert outcome(Validators("", MODIFIED), if_none_match="*") is NOT_MODIFIED
+    assert outcome(Validators("", DATE), if_none_match='"", "a"') is SEND
+    assert outcome(Validators("", DATE), if_none_match="") is SEND
+    assert outcome(Validators("", DATE), if_none_match="*") is NOT_MODIFIED
 
 
 def test_13_1_2_tags_of_several_headers_are_one_list() -> None:
@@ -96,7 +96,7 @@ def test_13_1_4_if_unmodified_since(value: str, expected: Outcome) -> None:
 def test_13_1_3_what_is_no_date_or_two_dates_is_ignored(name: str) -> None:
     assert evaluate(headers((name, "yesterday")), STRONG) is SEND
     assert evaluate(headers((name, BEFORE), (name, AFTER)), STRONG) is SEND
-    assert evaluate(headers((name, BEFORE)), Validators('"a"', None)) is SEND
+    assert evaluate(headers((name, BEFORE)), Validators('"a"', "")) is SEND
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_13_1_5_if_range_needs_a_strong_validator() -> None:
     assert not range_applies(headers(("if-range", '"a"'), ("if-range", '"a"')), STRONG)
     # Of a file that changed in this very second, nobody knows whether it will do so again.
     now = int(time.time()) + 1
-    assert not range_applies(headers(("if-range", format_date(now))), Validators('"a"', now))
+    assert not range_applies(headers(("if-range", format_date(now))), Validators('"a"', format_date(now)))
 
 
 @pytest.mark.parametrize("text", [DATE, "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"])

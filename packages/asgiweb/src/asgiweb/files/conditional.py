@@ -43,8 +43,13 @@ class Validators:
 
     #: As it is written, with its quotes, and W/ if it is weak; empty if there is none.
     etag: str
-    #: In seconds since 1970; None if that is not known.
-    modified: int | None
+    #: As it is written; empty if that is not known. Few requests make it worth reading.
+    last_modified: str
+
+    @property
+    def modified(self) -> int | None:
+        """The time of the last change, in seconds since 1970."""
+        return parse_date(self.last_modified)
 
 
 def evaluate(headers: CIMultiDictProxy[str], validators: Validators) -> Outcome:
@@ -95,7 +100,7 @@ def _match_weakly(one: str, other: str) -> bool:
 
 def _modified_since(values: list[str] | tuple[()], validators: Validators) -> bool | None:
     """Tell whether the representation is newer than a date; None where nobody asks, or cannot be told."""
-    if len(values) != 1 or validators.modified is None:
+    if len(values) != 1:
         return None
-    date = parse_date(values[0].strip())
-    return None if date is None else validators.modified > date
+    date, modified = parse_date(values[0].strip()), validators.modified
+    return None if date is None or modified is None else modified > date

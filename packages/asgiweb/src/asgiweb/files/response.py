@@ -17,12 +17,12 @@ from ..request import Request
 from ..response import Headers, Response
 from .conditional import Outcome, Validators, evaluate, range_applies
 from .content_types import content_type_of, is_compressible
-from .dates import format_date, parse_date
+from .dates import format_date
 from .disposition import Disposition, content_disposition
 from .opening import OpenFile
 from .precompressed import acceptable_codings, open_variant
 from .ranges import ByteRange, Unsatisfiable, parse_ranges
-from .sending import FileResponse, FileStream, Part, Parts
+from .sending import FileResponse, FileStream, Part, Parts, read_parts, size_of
 
 #: Up to this size, in bytes, a body is read at once and sent in one message: cheaper than any other way.
 SMALL = 65536
@@ -58,11 +58,12 @@ class Representation:
                     raise HTTPPreconditionFailed
                 if "range" in asked and request.method == "GET" and range_applies(asked, validators):
                     status, parts = self._ranges(asked.getall("range"))
-            stream = FileStream(file, parts)
-            if stream.size > SMALL:
+            if size_of(parts) > SMALL:
+                stream = FileStream(file, parts)
                 request.streams += (stream,)
                 return FileResponse(stream, status, request.scope, headers=headers)
-            body = b"".join([piece async for piece in stream])
+            body = await read_parts(file, parts)
+            file.close()
             return Response(body, status, headers=headers)
         except BaseException:
             file.close()
@@ -75,8 +76,7 @@ class Representation:
 
     def _validators(self) -> Validators:
         """Return the validators as they are in the headers, where somebody may have set his own."""
-        modified = parse_date(self.headers.get("last-modified", ""))
-        return Validators(self.headers.get("etag", ""), modified)
+        return Validators(self.headers.get("etag", ""), self.headers.get("last-modified", ""))
 
     def _ranges(self, values: list[str]) -> tuple[int, Parts]:
         """Return the status and the parts to send, with the headers changed for them."""

@@ -32,16 +32,34 @@ class Part:
 Parts: TypeAlias = "Sequence[Part | bytes]"
 
 
+def size_of(parts: Parts) -> int:
+    """Return the size of a body, in bytes."""
+    return sum(len(part) if isinstance(part, bytes) else part.count for part in parts)
+
+
+async def read_parts(file: OpenFile, parts: Parts) -> bytes:
+    """Read a whole body. EOFError if the file has become shorter."""
+    pieces = [part if isinstance(part, bytes) else await _read(file, part) for part in parts]
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _read(file: OpenFile, part: Part) -> bytes:
+    if not part.count:
+        return b""
+    data = await file.read(part.offset, part.count)
+    while len(data) < part.count:
+        data += await file.read(part.offset + len(data), part.count - len(data))
+    return data
+
+
 class FileStream:
     """An async iterator over parts of a file, which it closes at its end, or when it is closed."""
 
-    __slots__ = ("_pieces", "file", "parts", "size")
+    __slots__ = ("_pieces", "file", "parts")
 
     def __init__(self, file: OpenFile, parts: Parts) -> None:
         self.file = file
         self.parts = parts
-        #: In bytes, of all parts.
-        self.size = sum(len(part) if isinstance(part, bytes) else part.count for part in parts)
         self._pieces = _pieces(parts)
 
     def __aiter__(self) -> FileStream:
@@ -52,15 +70,7 @@ class FileStream:
         if piece is None:
             self.file.close()
             raise StopAsyncIteration
-        if isinstance(piece, bytes):
-            return piece
-        return await self._read(piece)
-
-    async def _read(self, part: Part) -> bytes:
-        data = await self.file.read(part.offset, part.count)
-        while len(data) < part.count:
-            data += await self.file.read(part.offset + len(data), part.count - len(data))
-        return data
+        return piece if isinstance(piece, bytes) else await _read(self.file, piece)
 
     async def aclose(self) -> None:
         """Close the file."""
@@ -85,7 +95,7 @@ class FileResponse(Response):
 
     def __init__(self, stream: FileStream, status: int, scope: Scope, *, headers: Headers) -> None:
         super().__init__(stream, status, headers=headers)
-        self.headers["content-length"] = str(stream.size)
+        self.headers["content-length"] = str(size_of(stream.parts))
         self._file_stream = stream
         self._extensions: Any = scope.get("extensions") or {}
 
