@@ -124,6 +124,12 @@ class TestHead:
         assert response.headers["content-type"] == "text/csv; charset=latin-1"
         assert (await get(small, {"if-none-match": '"mine"'}, **options)).status_code == 304
 
+    async def test_what_varies_by_more_than_the_coding(self, small: Path) -> None:
+        response = await get(small, headers={"vary": "cookie"}, precompressed=True)
+        assert response.headers["vary"] == "cookie, accept-encoding"
+        response = await get(small, headers=[("set-cookie", "a"), ("set-cookie", "b")])
+        assert response.headers.get_list("set-cookie") == ["a", "b"]
+
     async def test_another_status_has_neither_conditions_nor_ranges(self, small: Path) -> None:
         response = await get(small, {"if-none-match": "*", "range": "bytes=0-1"}, status=404)
         assert (response.status_code, response.content) == (404, SMALL)
@@ -370,6 +376,19 @@ class TestSending:
             assert (await run(path)).body == SMALL
         finally:
             path.unlink()
+
+    async def test_where_no_system_can_tell_what_is_cached(
+        self, large: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("asgiweb.files.opening._NOWAIT", None)
+        assert (await run(large)).body == CONTENT
+        assert (await run(small)).body == SMALL
+
+    async def test_what_is_not_cached_is_read_in_a_thread(self, large: Path) -> None:
+        with large.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        assert (await run(large)).body == CONTENT
 
     async def test_a_small_file_is_one_message(self, small: Path) -> None:
         exchange = await run(small, self.with_extensions("pathsend", "zerocopysend"))

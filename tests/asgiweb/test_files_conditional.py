@@ -113,7 +113,7 @@ def test_13_1_3_what_is_no_date_or_two_dates_is_ignored(name: str) -> None:
     ],
 )
 def test_13_2_2_the_order(values: dict[str, str], expected: Outcome) -> None:
-    assert outcome(**values) is expected
+    assert outcome(STRONG, **values) is expected
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ class Server:
     def open_descriptors(self, path: Path) -> int:
         """Count the descriptors of a file in all of its processes."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return sum(open_descriptors(path, process) for process in (self.pid, *children))
+        return sum(open_descriptors(path, process) for process in [str(self.pid), *children])
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +142,8 @@ def test_curl_resumes_a_download(server: Server, tmp_path: Path) -> None:
     target = tmp_path / "large.bin"
     target.write_bytes(CONTENT[:123_456])
     url = f"http://127.0.0.1:{server.port}/static/large.bin"
-    command = ["curl", "--silent", "--fail", "--max-time", "30", "--continue-at", "-", "-o", target, url]
-    subprocess.run(command, check=True, timeout=60)
+    options = ["--silent", "--fail", "--max-time", "30", "--continue-at", "-", "--output", str(target)]
+    subprocess.run(["curl", *options, url], check=True, timeout=60)
     assert target.read_bytes() == CONTENT
 
 

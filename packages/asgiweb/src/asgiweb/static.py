@@ -146,7 +146,9 @@ class StaticDirectory:
         return redirect(location, 308, headers={"cache-control": self._cache_control})
 
     async def _digest(self, name: str) -> str | None:
-        return await asyncio.to_thread(self._fingerprints.of, self._root + name)
+        path = self._root + name
+        known = None if self._in_threads else self._fingerprints.known(path)
+        return known or await asyncio.to_thread(self._fingerprints.of, path)
 
     def url(self, request: Request[Any], path: str) -> URL:
         """Return the URL of a file with a digest of its content in it, which clients may keep for ever.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from .opening import open_file
+from .opening import OpenFile, open_file
 
 #: Hexadecimal digits of a digest: 48 bits tell the states of one file apart.
 DIGITS = 12
@@ -25,16 +25,27 @@ class Fingerprints:
         self._within = within
         self._known: dict[str, tuple[tuple[int, int, int], str]] = {}
 
+    def known(self, path: str) -> str | None:
+        """Return the digest of a file's content, if it was computed since the file has changed."""
+        file = open_file(path, within=self._within)
+        if file is None:
+            return None
+        file.close()
+        state, digest = self._known.get(path, (None, None))
+        return digest if state == _state(file) else None
+
     def of(self, path: str) -> str | None:
-        """Return the digest of a file's content, in hexadecimal digits; None if there is no such file."""
+        """Return the digest of a file's content, in hexadecimal digits; None if there is no such file.
+
+        Reads the file, unless the digest is known.
+        """
+        digest = self.known(path)
+        if digest is not None:
+            return digest
         file = open_file(path, within=self._within)
         if file is None:
             return None
         try:
-            state = (file.inode, file.size, file.modified_ns)
-            known = self._known.get(path)
-            if known is not None and known[0] == state:
-                return known[1]
             with open(file.fileno(), "rb", closefd=False) as content:
                 digest = hashlib.file_digest(content, "sha256").hexdigest()[:DIGITS]
         finally:
@@ -42,8 +53,12 @@ class Fingerprints:
         if len(self._known) >= KEPT:
             # Links within a directory can make any number of names for one file.
             self._known.clear()
-        self._known[path] = (state, digest)
+        self._known[path] = (_state(file), digest)
         return digest
+
+
+def _state(file: OpenFile) -> tuple[int, int, int]:
+    return file.inode, file.size, file.modified_ns
 
 
 def with_digest(name: str, digest: str) -> str:

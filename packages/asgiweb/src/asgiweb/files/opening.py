@@ -16,10 +16,8 @@ import stat
 
 logger = logging.getLogger("asgiweb")
 
-# O_NONBLOCK: opening a named pipe would wait for its other end. The others are no names on every system.
-_FLAGS = os.O_RDONLY
-for _name in ("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY", "O_BINARY"):
-    _FLAGS |= getattr(os, _name, 0)
+# O_NONBLOCK: opening a named pipe would wait for its other end.
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 # What open() says where no file of that name can be read: none is there, or it is no file.
 _NO_FILE = frozenset(
@@ -32,6 +30,7 @@ _NO_FILE = frozenset(
 #: Bytes from which on reading is done in a thread where the system does not tell whether it would wait.
 LITTLE = 65536
 
+# On Linux.
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 
 
@@ -67,8 +66,8 @@ class OpenFile:
         """Read some bytes, at most ``count``. EOFError if none are there any more."""
         data = None if self.in_threads else _read_cached(self._descriptor, count, offset)
         if data is None:
-            # If this is cancelled and the file closed, the result is dropped: nothing has moved.
-            data = await asyncio.to_thread(_read_at, self._descriptor, count, offset)
+            # If this is cancelled and the file closed meanwhile, the result is dropped, and no position moved.
+            data = await asyncio.to_thread(os.pread, self._descriptor, count, offset)
         if not data:
             raise EOFError(f"{self.path!r} has become shorter while it was sent: it ends before {offset}")
         return data
@@ -93,14 +92,7 @@ def _read_cached(descriptor: int, count: int, offset: int) -> bytes | None:
 
 def _read_little(descriptor: int, count: int, offset: int) -> bytes | None:
     """Read where the system or file system, such as tmpfs, cannot tell: not much, so it cannot take long."""
-    return (_read_at(descriptor, count, offset) or None) if count < LITTLE else None
-
-
-def _read_at(descriptor: int, count: int, offset: int) -> bytes:
-    if hasattr(os, "pread"):
-        return os.pread(descriptor, count, offset)
-    os.lseek(descriptor, offset, os.SEEK_SET)
-    return os.read(descriptor, count)
+    return (os.pread(descriptor, count, offset) or None) if count < LITTLE else None
 
 
 def open_file(path: str, *, within: str = "", in_threads: bool = False) -> OpenFile | None:

@@ -24,7 +24,8 @@ from .precompressed import acceptable_codings, open_variant
 from .ranges import ByteRange, Unsatisfiable, parse_ranges
 from .sending import FileResponse, FileStream, Part, Parts, read_parts, size_of
 
-#: Up to this size, in bytes, a body is read at once and sent in one message: cheaper than any other way.
+#: Up to this size, in bytes, a body is read at once and sent in one message. Measured on asgiserve: a request
+#: for 16 KiB takes 107 µs so and 147 µs by zerocopysend, for 64 KiB the same, for 256 KiB 407 and 180 µs.
 SMALL = 65536
 
 # They describe a body (RFC 9110, 15.4.5).
@@ -134,7 +135,10 @@ async def file_response(
     found = await find(request, path, precompressed=precompressed, in_threads=in_threads)
     if found is None:
         raise HTTPNotFound
+    vary = found.headers.get("vary")
     found.headers.update(headers or {})
+    if vary is not None and vary not in found.headers.getall("vary"):
+        found.headers.add("vary", vary)
     if content_type is not None:
         found.headers["content-type"] = content_type
     if filename is not None or disposition is not None:
