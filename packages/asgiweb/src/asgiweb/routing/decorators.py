@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from typing import Generic, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Unpack
 
 from ..handlers import RouteHandler, WebSocketHandler
 from ..typevars import Parameters, State
 from .router import RouteOptions, Router, WebSocketRouteOptions
+
+if TYPE_CHECKING:
+    from ..static import StaticDirectory, StaticOptions
 
 
 class Registrar(Protocol[State]):
@@ -81,3 +85,20 @@ class RouteDecorators(Generic[State]):
             return handler
 
         return register
+
+    def static(
+        self, prefix: str, directory: str | os.PathLike[str], **options: Unpack[StaticOptions]
+    ) -> StaticDirectory:
+        """Register the files of a directory for the paths below a prefix.
+
+        Returns what has their URLs: ``assets.url(request, "app.css")``. RegistrationError if it is not there.
+        """
+        # Not every application has files, and those that have none need not load this.
+        from ..static import StaticDirectory
+
+        settings: dict[str, Any] = dict(options)
+        names = RouteOptions.__optional_keys__
+        route_options: Any = {name: settings.pop(name) for name in names if name in settings}
+        files = StaticDirectory(directory, **settings)
+        self.route(prefix.rstrip("/") + "/{path:path}", **route_options)(files)
+        return files
