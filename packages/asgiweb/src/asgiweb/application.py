@@ -152,6 +152,8 @@ class Application(RouteDecorators[State]):
             except Exception as error:
                 response, start = await self._answer(request, error)
             sent = response.stream
+            for wrapper in request.send_wrappers:
+                send = wrapper(send)
             await response.transmit(start, method, request.receive_disconnect, send)
         except ClientDisconnected as error:
             logger.debug("%s %r: %s", method, scope["path"], error)

@@ -28,12 +28,12 @@ class BodyReader:
         "_declared",
         "_held",
         "_hold",
-        "_limit",
         "_reading",
         "_receive",
         "_receiving",
         "_size",
         "_started",
+        "limit",
     )
 
     def __init__(
@@ -45,7 +45,7 @@ class BodyReader:
         # What came before anybody asked for it, because the disconnect was waited for.
         self._held: deque[Message] = deque()
         self._hold = hold
-        self._limit = limit
+        self.limit = limit
         self._declared = _parse_length(content_length)
         self._body: bytes | None = None
         self._started = False
@@ -86,8 +86,8 @@ class BodyReader:
                 yield piece
 
     def _check(self, size: int) -> None:
-        if self._limit and size > self._limit:
-            raise HTTPContentTooLarge(f"the body is larger than {self._limit} bytes")
+        if self.limit and size > self.limit:
+            raise HTTPContentTooLarge(f"the body is larger than {self.limit} bytes")
 
     async def receive_disconnect(self) -> Message:
         """Wait for what comes after the body, without taking a piece of it from whoever may still read it.
