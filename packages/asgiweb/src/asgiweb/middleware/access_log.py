@@ -46,9 +46,7 @@ class AccessLog:
         request.send_wrappers += (entry.counting,)
         # What is here is closed at the end of the request, the first one last.
         request.streams = (entry, *request.streams)
-        response = await handler(request)
-        entry.response = response
-        return response
+        return await handler(request)
 
     def write(self, outcome: Outcome) -> None:
         """Write the line of one request."""
@@ -58,10 +56,9 @@ class AccessLog:
 class _Entry:
     """What is known of one request's answer, until it is logged: once."""
 
-    __slots__ = ("_began", "_complete", "_headers", "_log", "_request", "_size", "_status", "response")
+    __slots__ = ("_began", "_complete", "_headers", "_log", "_request", "_size", "_status")
 
     def __init__(self, request: Request[Any], log: AccessLog) -> None:
-        self.response: Response | None = None
         self._request = request
         self._log: AccessLog | None = log
         self._began = time.perf_counter()
@@ -98,10 +95,11 @@ class _Entry:
     async def aclose(self) -> None:
         """Log what has not come to its end, and websockets."""
         ws = self._request.websocket
-        if ws is not None and self.response is not None:
-            self._complete = True
-            self._status = self.response.status
-            self._size = len(self.response.body)
+        if ws is not None and ws.accepted:
+            self._status, self._complete = 101, True
+        elif ws is not None and ws.close_code is not None and self._status is None:
+            # Refused without a response, which a server answers by itself.
+            self._status, self._complete = 403, True
         self._write()
 
     def _write(self) -> None:

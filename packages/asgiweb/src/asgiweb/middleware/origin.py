@@ -49,7 +49,7 @@ def sender_of(request: Request[Any], trusted: frozenset[str]) -> Sender:
 
 def own_origin(request: Request[Any]) -> str:
     """Return the origin that was asked, as a browser writes it: ``https://example.com``."""
-    scheme = request.scope.get("scheme", "http")
+    scheme: str = request.scope.get("scheme", "http")
     scheme = _HTTP.get(scheme, scheme)
     host = request.headers.get("host", "").lower()
     return f"{scheme}://{host.removesuffix(_DEFAULT_PORTS.get(scheme, ''))}"
@@ -59,7 +59,7 @@ def checked_origins(origins: Iterable[str]) -> frozenset[str]:
     """Return origins as browsers write them. ValueError for what is none."""
     listed = [origins] if isinstance(origins, str) else list(origins)
     for origin in listed:
-        if _origin_of(origin) != origin.lower():
+        if not origin or _origin_of(origin) != origin.lower():
             raise ValueError(f"{origin!r} is no origin: write scheme and host only, as 'https://example.com'")
     return frozenset(origin.lower() for origin in listed)
 
@@ -68,8 +68,8 @@ def _origin_of(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "null"
+        return ""
     if not parts.netloc:
-        return "null"
+        return ""
     host = parts.netloc.rpartition("@")[2].lower()
     return f"{parts.scheme}://{host.removesuffix(_DEFAULT_PORTS.get(parts.scheme, ''))}"
