@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
@@ -118,7 +119,6 @@ def _make_signer(secrets: list[str], salt: str) -> TimestampSigner:
         from itsdangerous import TimestampSigner
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("signing needs itsdangerous: pip install 'asgiweb[sessions]'") from error
-    # The newest secret is the last one there.
-    return TimestampSigner(
-        secrets[::-1], salt=salt.encode(), key_derivation="hmac", digest_method=hashlib.sha256
-    )
+    # Derived once: itsdangerous would do it for each value. The newest is the last one there.
+    keys = [hmac.digest(secret.encode(), salt.encode(), hashlib.sha256) for secret in reversed(secrets)]
+    return TimestampSigner(keys, key_derivation="none", digest_method=hashlib.sha256)

@@ -76,9 +76,12 @@ class CSRF:
         """Let the handler answer, unless the request is forged."""
         if request.websocket is not None or request.method not in SAFE_METHODS:
             await self._check(request)
-        tokens = request.context["csrf"] = _Tokens(request, self)
+        context = request.context
+        context["csrf"] = self
         response = await handler(request)
-        if tokens.asked and response.status != 101:
+        tokens = context.get("csrf")
+        # They are only there if somebody has asked for one.
+        if isinstance(tokens, _Tokens) and tokens.csrf is self and response.status != 101:
             cookie = tokens.new_cookie()
             if cookie is not None:
                 response.headers.add("set-cookie", cookie)
@@ -113,6 +116,8 @@ def csrf_token(request: Request[Any]) -> str:
     SessionError without the middleware `CSRF`.
     """
     tokens = request.context.get("csrf")
+    if isinstance(tokens, CSRF):
+        tokens = request.context["csrf"] = _Tokens(request, tokens)
     if not isinstance(tokens, _Tokens):
         raise SessionError("no tokens here: put CSRF(...) into the middlewares of application or route")
     return tokens.masked()
@@ -121,18 +126,16 @@ def csrf_token(request: Request[Any]) -> str:
 class _Tokens:
     """The secret of one client: in its cookie, which scripts cannot read, and masked in its pages."""
 
-    __slots__ = ("_csrf", "_new", "_request", "_seed", "asked")
+    __slots__ = ("_new", "_request", "_seed", "csrf")
 
     def __init__(self, request: Request[Any], csrf: CSRF) -> None:
-        self.asked = False
+        self.csrf = csrf
         self._request = request
-        self._csrf = csrf
         self._seed: bytes | None = None
         self._new = False
 
     def masked(self) -> str:
         # A page that is compressed must not have one secret in it again and again (BREACH).
-        self.asked = True
         secret = self.known_secret()
         if secret is None:
             self._seed = random.token_bytes(_SIZE)
@@ -144,7 +147,7 @@ class _Tokens:
     def known_secret(self) -> bytes | None:
         """Return what valid tokens unmask to; None if the client has no cookie yet, or none that is valid."""
         if self._seed is None:
-            csrf = self._csrf
+            csrf = self.csrf
             text = csrf._cookie.read(self._request)
             try:
                 seed = csrf._signer.unsign_for(csrf._cookie.name, text, csrf._cookie.max_age) if text else ""
@@ -156,11 +159,11 @@ class _Tokens:
     def new_cookie(self) -> str | None:
         if not self._new or self._seed is None:
             return None
-        csrf = self._csrf
+        csrf = self.csrf
         return csrf._cookie.write(self._request, csrf._signer.sign_for(csrf._cookie.name, self._seed.hex()))
 
     def _bound(self, seed: bytes) -> bytes:
-        bind = self._csrf._bind
+        bind = self.csrf._bind
         return hmac.digest(seed, b"" if bind is None else bind(self._request).encode(), hashlib.sha256)
 
 

@@ -53,7 +53,7 @@ class Session(MutableMapping[str, Any]):
     @property
     def changed(self) -> bool:
         """Whether it has to be kept anew. SessionError if it holds what JSON does not."""
-        return self.renewed or self.encode() != self._original
+        return self.differs(self.encode())
 
     def clear(self) -> None:
         """Forget everything; the client's cookie and what a store keeps are deleted with the response."""
@@ -79,6 +79,10 @@ class Session(MutableMapping[str, Any]):
                 f"datetime or a key that is no text: store its text, or a list"
             )
         return encoded
+
+    def differs(self, data: bytes) -> bool:
+        """Return whether it has to be kept anew, with ``data`` for its JSON."""
+        return self.renewed or data != self._original
 
     def kept(self, data: bytes) -> None:
         """Take note that it was stored like this."""

@@ -78,10 +78,12 @@ class Sessions:
 
     async def __call__(self, request: Request[Any], handler: Handler) -> Response:
         """Let the handler answer, and keep what has become of the session."""
-        visit = _Visit(request, self)
-        request.context["session"] = visit
+        context = request.context
+        context["session"] = self
         response = await handler(request)
-        if visit.session is not None:
+        visit = context.get("session")
+        # It is only there if somebody has asked; one of another ``Sessions`` below this is its own to finish.
+        if isinstance(visit, _Visit) and visit.sessions is self:
             await visit.finish(response)
         return response
 
@@ -92,28 +94,30 @@ async def session_of(request: Request[Any]) -> Session:
     SessionError without the middleware `Sessions`. A store that does not answer is answered 503.
     """
     visit = request.context.get("session")
+    if isinstance(visit, Sessions):
+        visit = request.context["session"] = _Visit(request, visit)
     if not isinstance(visit, _Visit):
         raise SessionError("no sessions here: put Sessions(...) into the middlewares of application or route")
     return await visit.begin() if visit.session is None else visit.session
 
 
 class _Visit:
-    """One request, and its session if somebody has asked for it."""
+    """One request whose session was asked for."""
 
-    __slots__ = ("_request", "_sessions", "_token", "session")
+    __slots__ = ("_request", "_token", "session", "sessions")
 
     def __init__(self, request: Request[Any], sessions: Sessions) -> None:
         self.session: Session | None = None
         self._request = request
-        self._sessions = sessions
+        self.sessions = sessions
         # What the cookie says, once it was found to be valid.
         self._token: str | None = None
 
     async def begin(self) -> Session:
         request = self._request
-        token = self._sessions._cookie.read(request)
+        token = self.sessions._cookie.read(request)
         try:
-            data = await self._sessions._keeper.load(token) if token else None
+            data = await self.sessions._keeper.load(token) if token else None
         except StoreUnavailable as error:
             raise HTTPServiceUnavailable("the session cannot be read now") from error
         # Another task of the same request may have been faster.
@@ -143,7 +147,7 @@ class _Visit:
         before = self._token
         await self._keep()
         # An id that is the same leads to the new data, and one that was deleted in a store to none.
-        if self._token != before and (self.session or isinstance(self._sessions._keeper, _SignedCookie)):
+        if self._token != before and (self.session or isinstance(self.sessions._keeper, _SignedCookie)):
             logger.warning(
                 "websocket %r: its session was changed after acceptance in a way that only a cookie can "
                 "tell the client, and so this is lost",
@@ -153,13 +157,13 @@ class _Visit:
     async def _keep(self) -> str | None:
         """Keep the session if it has changed; return the Set-Cookie that this makes necessary."""
         session = self.session
-        sessions = self._sessions
+        sessions = self.sessions
         if session is None:
             return None
         data = session.encode()
         if data == EMPTY:
             return await self._end()
-        if not (session.changed or sessions.rolling):
+        if not (session.differs(data) or sessions.rolling):
             return None
         try:
             token = await sessions._keeper.save(self._token, data, renewed=session.renewed)
@@ -175,12 +179,12 @@ class _Visit:
         if token is None:
             return None
         try:
-            await self._sessions._keeper.delete(token)
+            await self.sessions._keeper.delete(token)
         except StoreUnavailable as error:
             raise HTTPServiceUnavailable("the session cannot be ended now") from error
         if self.session is not None:
             self.session.kept(EMPTY)
-        return self._sessions._cookie.write(self._request, "")
+        return self.sessions._cookie.write(self._request, "")
 
 
 class _SignedCookie:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(slots=True, frozen=True)
-class Quota:
+class Quota(NamedTuple):
     """A bucket of ``burst`` tokens, to which one comes each ``interval`` seconds."""
 
     burst: int
@@ -25,8 +23,7 @@ class Quota:
         return self.burst * self.interval
 
 
-@dataclass(slots=True, frozen=True)
-class Taken:
+class Taken(NamedTuple):
     """What has become of one request: whether it got a token, and how the bucket is now. Times in seconds."""
 
     allowed: bool
