@@ -177,6 +177,8 @@ class Application(RouteDecorators[State]):
             except Exception as error:
                 response, start = await self._answer(request, error)
             sent = response.stream
+            for wrapper in request.send_wrappers:
+                send = wrapper(send)
             try:
                 await response.transmit(start, method, request.receive_disconnect, send)
             finally:

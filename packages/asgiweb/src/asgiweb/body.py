@@ -34,7 +34,6 @@ class BodyReader:
         "_held",
         "_held_size",
         "_hold",
-        "_limit",
         "_reading",
         "_receive",
         "_receiving",
@@ -42,6 +41,7 @@ class BodyReader:
         "_started",
         "form",
         "left",
+        "limit",
         "watch",
     )
 
@@ -60,7 +60,7 @@ class BodyReader:
         #: What reads it as a form, and what watches for the client to leave, once somebody asks for that.
         self.form: FormReader | None = None
         self.watch: DisconnectWatch | None = None
-        self._limit = limit
+        self.limit = limit
         self._declared = _parse_length(content_length)
         self._body: bytes | None = None
         self._started = False
@@ -105,8 +105,8 @@ class BodyReader:
                 yield piece
 
     def _check(self, size: int) -> None:
-        if self._limit and size > self._limit:
-            raise HTTPContentTooLarge(f"the body is larger than {self._limit} bytes")
+        if self.limit and size > self.limit:
+            raise HTTPContentTooLarge(f"the body is larger than {self.limit} bytes")
 
     async def receive_disconnect(self) -> Message:
         """Wait for what comes after the body, without taking a piece of it from whoever may still read it.

@@ -5,14 +5,14 @@ Everything is a view of the ASGI scope that is computed when somebody asks for i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 from urllib.parse import parse_qsl
 
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
 
-from .asgi import Message, Receive, Scope
+from .asgi import Message, Receive, Scope, Send
 from .body import BodyReader, DisconnectWatch, reader_of
 from .cookies import parse_cookies
 from .exceptions import HTTPBadRequest, HTTPUnsupportedMediaType
@@ -48,6 +48,7 @@ class Request(Generic[State]):
         "_context",
         "_cookies",
         "_headers",
+        "_max_body_size",
         "_query",
         "_receive",
         "_url",
@@ -55,6 +56,7 @@ class Request(Generic[State]):
         "match_info",
         "route",
         "scope",
+        "send_wrappers",
         "streams",
     )
 
@@ -77,11 +79,14 @@ class Request(Generic[State]):
         #: The streams of all responses on the way; the application closes them, whatever becomes of them.
         #: And so it does with what was read of a form.
         self.streams: tuple[AsyncIterable[bytes | str] | Closable, ...] = ()
+        #: What the application puts around ASGI's ``send`` for the answer, such as one that counts.
+        self.send_wrappers: tuple[Callable[[Send], Send], ...] = ()
         self._receive = receive
         self._body: BodyReader | None = None
         self._context: dict[str, Any] | None = None
         self._cookies: dict[str, str] | None = None
         self._headers: CIMultiDictProxy[str] | None = None
+        self._max_body_size: int | None = None
         self._query: MultiDictProxy[str] | None = None
         self._url: URL | None = None
 
@@ -176,6 +181,25 @@ class Request(Generic[State]):
         """
         return self.app.router.url_for(name, parameters, root_path=self.scope.get("root_path", ""))
 
+    @property
+    def max_body_size(self) -> int:
+        """The limit for the body in bytes, 0 for none: the route's or the application's.
+
+        A middleware may set another; it holds for what is read from then on.
+        """
+        if self._max_body_size is not None:
+            return self._max_body_size
+        route = self.route
+        if route is not None and route.max_body_size is not None:
+            return route.max_body_size
+        return self.app.max_body_size
+
+    @max_body_size.setter
+    def max_body_size(self, size: int) -> None:
+        self._max_body_size = size
+        if self._body is not None:
+            self._body.limit = size
+
     async def body(self) -> bytes:
         """Read the whole body; it is kept, so everybody may ask for it.
 
@@ -262,11 +286,7 @@ class Request(Generic[State]):
 
     def _reader(self) -> BodyReader:
         if self._body is None:
-            route = self.route
-            limit = self.app.max_body_size
-            if route is not None and route.max_body_size is not None:
-                limit = route.max_body_size
-            self._body = reader_of(self.scope, self.headers, self._receive, limit)
+            self._body = reader_of(self.scope, self.headers, self._receive, self.max_body_size)
         return self._body
 
     def _form_limits(self) -> FormLimits:

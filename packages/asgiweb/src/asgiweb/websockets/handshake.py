@@ -69,7 +69,10 @@ class Handshake(Request[State]):
     async def deny(self, response: Response, start: Message) -> None:
         """Answer with a response. ClientDisconnected if nobody is there to get it."""
         if "websocket.http.response" in (self.scope.get("extensions") or ()):
-            await response.transmit(start, "GET", self._receive_for_denial, self._send_denial)
+            send: Send = self._send_denial
+            for wrapper in self.send_wrappers:
+                send = wrapper(send)
+            await response.transmit(start, "GET", self._receive_for_denial, send)
         else:
             await self.websocket.close()
 
