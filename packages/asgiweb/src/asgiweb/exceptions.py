@@ -27,8 +27,8 @@ class HTTPException(Exception):
     """Raised to answer the request: ``detail`` is text for the client, the status's title if empty.
 
     ``headers`` are added to the response, and ``members`` to the problem details that clients get who prefer
-    JSON (RFC 9457, 3): extensions, or ``type`` and ``instance``. A status that is missing here is made by a subclass:
-    ``class HTTPTeapot(HTTPClientError, status=418, title="I'm a Teapot")``.
+    JSON (RFC 9457, 3): extensions, or ``type`` and ``instance``. A status that is missing here is made
+    by a subclass: ``class HTTPTeapot(HTTPClientError, status=418, title="I'm a Teapot")``.
     """
 
     status: ClassVar[int] = 500
@@ -57,7 +57,7 @@ class HTTPException(Exception):
         return f"{self.status} {self.detail}"
 
     def response(self, request: Request[Any] | None = None) -> Response:
-        """Make the answer: problem details, a page or plain text, as the request prefers; text without one."""
+        """Make the answer: problem details, a page or text, as the request prefers; text without one."""
         return problem_response(self, request)
 
 

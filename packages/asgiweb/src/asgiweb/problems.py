@@ -1,8 +1,8 @@
 """The forms of an error's answer: problem details (RFC 9457), a page, or plain text.
 
-The client's Accept decides (RFC 9110, 12.5.1): the form with the highest weight, and of several the one that is
-named rather than covered by a wildcard. Who names none of them, or takes everything, gets text, and problem
-details if it has sent JSON itself. Nothing is refused: an error in an unwanted form says more than 406.
+The client's Accept decides (RFC 9110, 12.5.1): the form with the highest weight, and of several the one that
+is named rather than covered by a wildcard. Who names none of them, or takes everything, gets text, and
+problem details if it has sent JSON itself. Nobody is refused: an error in another form says more than a 406.
 """
 
 from __future__ import annotations
