@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from .asgi import FAULTS
-from .debug import debug_response
 from .errors import ClientDisconnected, InvalidMessage, RegistrationError
 from .exceptions import HTTPException, HTTPInternalServerError
 from .handlers import AnyErrorHandler
@@ -72,13 +71,16 @@ class ErrorHandlers:
             raise error
         if isinstance(error, HTTPException):
             try:
-                return error.response()
+                return error.response(request)
             except Exception as second:
                 error = second
         self._log(request, error)
         if self._debug:
+            # Who runs without it, as everybody should who has visitors, does not load it.
+            from .debug import debug_response
+
             return debug_response(request, error)
-        return HTTPInternalServerError().response()
+        return HTTPInternalServerError().response(request)
 
     def _conversation_failed(self, request: Request[Any], error: Exception) -> Response:
         """Log what ended a websocket, which is all that can be done: it has got its answer, a 101."""
