@@ -17,7 +17,7 @@ from yarl import URL
 from .asgi import HeaderPair, Message, Receive, Scope, Send
 from .cookies import CookieAttributes, format_cookie
 from .errors import ClientDisconnected
-from .headers import content_type_pair, header_pair
+from .headers import content_length_pair, content_type_pair, header_pair
 from .streaming import close_stream, send_stream
 
 Body: TypeAlias = bytes | str | AsyncIterable[bytes | str] | None
@@ -115,7 +115,7 @@ class Response:
         else:
             pairs = self._header_pairs(self._headers, method)
         if self.stream is None and status not in _BODILESS and not (method == "HEAD" and _has_length(pairs)):
-            pairs.append((b"content-length", b"%d" % len(self.body)))
+            pairs.append(content_length_pair(len(self.body)))
         return {"type": "http.response.start", "status": status, "headers": pairs}
 
     def _header_pairs(self, headers: CIMultiDict[str], method: str) -> list[HeaderPair]:
