@@ -23,7 +23,8 @@ from .streaming import close_stream, send_stream
 Body: TypeAlias = bytes | str | AsyncIterable[bytes | str] | None
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 
-_BODILESS = frozenset({204, 304})
+#: Statuses whose responses never have a body (RFC 9110, 6.4.1).
+BODILESS = frozenset({204, 304})
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -114,7 +115,7 @@ class Response:
             pairs = [] if self._content_type is None else [content_type_pair(self._content_type)]
         else:
             pairs = self._header_pairs(self._headers, method)
-        if self.stream is None and status not in _BODILESS and not (method == "HEAD" and _has_length(pairs)):
+        if self.stream is None and status not in BODILESS and not (method == "HEAD" and _has_length(pairs)):
             pairs.append(content_length_pair(len(self.body)))
         return {"type": "http.response.start", "status": status, "headers": pairs}
 
@@ -138,7 +139,7 @@ class Response:
 
     async def transmit(self, start: Message, method: str, receive: Receive, send: Send) -> None:
         """Send the rendered head and then the body. ClientDisconnected if nobody reads it."""
-        bodiless = method == "HEAD" or self.status in _BODILESS
+        bodiless = method == "HEAD" or self.status in BODILESS
         if self.stream is not None:
             await send_stream(self.stream, start, bodiless=bodiless, receive=receive, send=send)
             return
