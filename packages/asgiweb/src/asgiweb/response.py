@@ -26,6 +26,7 @@ Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 #: Statuses whose responses never have a body (RFC 9110, 6.4.1).
 BODILESS = frozenset({204, 304})
 
+_new = object.__new__
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -167,7 +168,17 @@ def json_response(
     data: Any, status: int = 200, *, headers: Headers | None = None, content_type: str = "application/json"
 ) -> Response:
     """Answer with JSON: dicts, lists, dataclasses, datetimes, UUIDs and all else that msgspec encodes."""
-    return Response(_encode_json(data), status, headers=headers, content_type=content_type)
+    body = _encode_json(data)
+    if headers is not None or not content_type:
+        return Response(body, status, headers=headers, content_type=content_type)
+    # What Response() makes of these, without looking what they are: 0.3 µs instead of 0.45.
+    response = _new(Response)
+    response.status = status
+    response.body = body
+    response.stream = None
+    response._content_type = content_type
+    response._headers = None
+    return response
 
 
 def html_response(body: str, status: int = 200, *, headers: Headers | None = None) -> Response:
