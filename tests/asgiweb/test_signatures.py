@@ -48,6 +48,27 @@ class TestBinding:
 
         assert await called(handler, {"a": str, "b": int}, a="x", b=7) == b"x 7"
 
+    async def test_a_decorator_gets_parameters_by_name(self) -> None:
+        async def handler(request: Request, a: str) -> Response:
+            return Response(a)
+
+        @functools.wraps(handler)
+        async def decorated(request: Request, **kwargs: Any) -> Response:
+            return await handler(request, **kwargs)
+
+        assert await called(decorated, {"a": str}, a="x") == b"x"
+        assert await called(functools.partial(decorated), {"a": str}, a="x") == b"x"
+
+    async def test_one_parameter_that_is_not_the_second(self) -> None:
+        async def handler(request: Request, page: int = 1, *, a: str) -> Response:
+            return Response(f"{page} {a}")
+
+        async def other(request: Request, page: int = 1, a: str = "") -> Response:
+            return Response(f"{page} {a}")
+
+        assert await called(handler, {"a": str}, a="x") == b"1 x"
+        assert await called(other, {"a": str}, a="x") == b"1 x"
+
     async def test_some_parameters(self) -> None:
         async def handler(request: Request, *, b: int) -> Response:
             return Response(f"{b}")

@@ -18,7 +18,7 @@ from .exceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPUpgradeRequired
 from .handlers import AnyErrorHandler, ErrorHandler, Handler, Hook, Lifespan, Middleware
 from .lifespan import run_lifespan
 from .request import Request
-from .response import Response
+from .response import BODILESS, Response
 from .routing import Route, RouteDecorators
 from .shutdown import ShuttingDown
 from .signatures import check_middleware
@@ -180,7 +180,16 @@ class Application(RouteDecorators[State]):
             for wrapper in request.send_wrappers:
                 send = wrapper(send)
             try:
-                await response.transmit(start, method, request.receive_disconnect, send)
+                if type(response) is Response and sent is None:
+                    # What transmit() does, without a coroutine more: they take 0.1 µs of 2.3 each.
+                    body = b"" if method == "HEAD" or response.status in BODILESS else response.body
+                    try:
+                        await send(start)
+                        await send({"type": "http.response.body", "body": body})
+                    except OSError as error:
+                        raise ClientDisconnected("the client left before the end of the response") from error
+                else:
+                    await response.transmit(start, method, request.receive_disconnect, send)
             finally:
                 if response.background_work is not None:
                     self._background.start_all(response.background_work)

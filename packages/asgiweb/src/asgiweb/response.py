@@ -18,18 +18,20 @@ from .asgi import HeaderPair, Message, Receive, Scope, Send
 from .background import P, Work, work_of
 from .cookies import CookieAttributes, format_cookie
 from .errors import ClientDisconnected
-from .headers import content_type_pair, header_pair
+from .headers import content_length_pair, content_type_pair, header_pair
 from .streaming import close_stream, send_stream
 
 Body: TypeAlias = bytes | str | AsyncIterable[bytes | str] | None
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 
-_BODILESS = frozenset({204, 304})
+#: Statuses whose responses never have a body (RFC 9110, 6.4.1).
+BODILESS = frozenset({204, 304})
 
 # A multidict makes one of each other name at every iteration: 0.25 µs.
 _CONTENT_TYPE = istr("content-type")
 _CONTENT_LENGTH = istr("content-length")
 
+_new = object.__new__
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -132,8 +134,8 @@ class Response:
             pairs = [] if self._content_type is None else [content_type_pair(self._content_type)]
         else:
             pairs = self._header_pairs(self._headers, method)
-        if self.stream is None and status not in _BODILESS and not (method == "HEAD" and _has_length(pairs)):
-            pairs.append((b"content-length", b"%d" % len(self.body)))
+        if self.stream is None and status not in BODILESS and not (method == "HEAD" and _has_length(pairs)):
+            pairs.append(content_length_pair(len(self.body)))
         return {"type": "http.response.start", "status": status, "headers": pairs}
 
     def _header_pairs(self, headers: CIMultiDict[str], method: str) -> list[HeaderPair]:
@@ -158,7 +160,7 @@ class Response:
 
     async def transmit(self, start: Message, method: str, receive: Receive, send: Send) -> None:
         """Send the rendered head and then the body. ClientDisconnected if nobody reads it."""
-        bodiless = method == "HEAD" or self.status in _BODILESS
+        bodiless = method == "HEAD" or self.status in BODILESS
         if self.stream is not None:
             await send_stream(self.stream, start, bodiless=bodiless, receive=receive, send=send)
             return
@@ -186,7 +188,18 @@ def json_response(
     data: Any, status: int = 200, *, headers: Headers | None = None, content_type: str = "application/json"
 ) -> Response:
     """Answer with JSON: dicts, lists, dataclasses, datetimes, UUIDs and all else that msgspec encodes."""
-    return Response(_encode_json(data), status, headers=headers, content_type=content_type)
+    body = _encode_json(data)
+    if headers is not None or not content_type:
+        return Response(body, status, headers=headers, content_type=content_type)
+    # What Response() makes of these, without looking what they are: 0.3 µs instead of 0.45.
+    response = _new(Response)
+    response.status = status
+    response.body = body
+    response.stream = None
+    response._content_type = content_type
+    response._headers = None
+    response.background_work = None
+    return response
 
 
 def html_response(body: str, status: int = 200, *, headers: Headers | None = None) -> Response:

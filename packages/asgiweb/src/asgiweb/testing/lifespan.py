@@ -11,9 +11,7 @@ from ..asgi import FAULTS, ASGIApplication, Message
 class RunningLifespan:
     """One startup and one shutdown, ``timeout`` seconds each; nothing where there is no lifespan."""
 
-    def __init__(
-        self, app: ASGIApplication, timeout: float | None, *, raise_exceptions: bool = True
-    ) -> None:
+    def __init__(self, app: ASGIApplication, timeout: float | None, *, raise_exceptions: bool = True) -> None:
         self._app = app
         self._timeout = timeout
         self._raise_exceptions = raise_exceptions
