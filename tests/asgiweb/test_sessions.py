@@ -214,7 +214,7 @@ class TestData:
     @pytest.mark.parametrize(
         "value",
         [(1, 2), datetime.date(2020, 1, 1), {1: 2}, float("nan"), b"bytes", object(), {"a"}, "\ud800"],
-        ids=repr,
+        ids=lambda value: type(value).__name__,
     )
     async def test_what_json_does_not_have_is_refused(self, value: object) -> None:
         app = Application(middlewares=[Sessions(SECRET)])
