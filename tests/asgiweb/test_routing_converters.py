@@ -77,7 +77,7 @@ def test_values_are_written_so_that_they_are_read_back(name: str, value: object,
 
 def test_the_narrower_type_is_tried_first() -> None:
     order = [converter.name for converter in sorted(BUILT_IN, key=lambda converter: converter.rank)]
-    assert order == ["int", "float", "uuid", "str", "path"]
+    assert order == ["int", "float", "uuid", "date", "datetime", "str", "path"]
 
 
 def test_a_converter_of_ones_own_comes_between_the_numbers_and_str() -> None:

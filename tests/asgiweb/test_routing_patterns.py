@@ -47,7 +47,7 @@ def test_parameters_are_listed_from_left_to_right() -> None:
         ("", "starts with '/'"),
         ("users", "starts with '/'"),
         ("/{x}/{x}", "two parameters are called 'x'"),
-        ("/{x:integer}", "no converter is called 'integer'; there are float, int, path, str, uuid"),
+        ("/{x:integer}", "no converter is called 'integer'; there are date, datetime, float, int, path, "),
         ("/v{x}", "fills a whole segment"),
         ("/{x}.json", "fills a whole segment"),
         ("/{x}-{y}", "not a parameter"),

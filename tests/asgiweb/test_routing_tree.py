@@ -24,7 +24,7 @@ def tree(*paths: str, method: str = "GET") -> Node:
     root = Node()
     for path in paths:
         pattern = parse_pattern(path, CONVERTERS)
-        root.descend(pattern).routes[method] = Route(pattern, (method,), handler, handler, "here")
+        root.descend(pattern.segments).routes[method] = Route(pattern, (method,), handler, handler, "here")
     return root
 
 
@@ -100,7 +100,7 @@ def test_the_rest_of_a_path_needs_the_slash_before_it() -> None:
 def test_another_method_is_no_reason_to_stop_looking() -> None:
     root = tree("/users/{id:int}")
     pattern = parse_pattern("/users/{name}", CONVERTERS)
-    root.descend(pattern).routes["POST"] = Route(pattern, ("POST",), handler, handler, "here")
+    root.descend(pattern.segments).routes["POST"] = Route(pattern, ("POST",), handler, handler, "here")
     assert find(root, "/users/7") == ("/users/{id:int}", [7])
     assert find(root, "/users/7", "POST") == ("/users/{name}", ["7"])
 
@@ -109,7 +109,7 @@ def test_the_methods_of_every_route_that_is_reached_are_collected() -> None:
     root = tree("/a/{x:int}")
     for path, method in (("/a/{x}", "POST"), ("/a/{x:path}", "PUT"), ("/a/b", "PATCH"), ("/{x}/7", "DELETE")):
         pattern = parse_pattern(path, CONVERTERS)
-        root.descend(pattern).routes[method] = Route(pattern, (method,), handler, handler, "here")
+        root.descend(pattern.segments).routes[method] = Route(pattern, (method,), handler, handler, "here")
     allowed: set[str] = set()
     assert walk(root, ["", "a", "7"], 1, "", [], allowed) is None
     assert allowed == {"GET", "POST", "PUT", "DELETE"}
@@ -126,7 +126,7 @@ def test_a_value_is_converted_once() -> None:
     root = Node()
     for path in ("/{x:seen}/a", "/{y:seen}/b", "/{z:seen}/c"):
         pattern = parse_pattern(path, converters)
-        root.descend(pattern).routes["GET"] = Route(pattern, ("GET",), handler, handler, "here")
+        root.descend(pattern.segments).routes["GET"] = Route(pattern, ("GET",), handler, handler, "here")
     assert find(root, "/v/c") == ("/{z:seen}/c", ["v"])
     assert parsed == ["v"]
 
@@ -147,7 +147,7 @@ def test_what_takes_the_rest_of_a_path_may_refuse_it() -> None:
     root = Node()
     for path in ("/{rest:path}", "/{file:textfile}"):
         pattern = parse_pattern(path, converters)
-        root.descend(pattern).routes["GET"] = Route(pattern, ("GET",), handler, handler, "here")
+        root.descend(pattern.segments).routes["GET"] = Route(pattern, ("GET",), handler, handler, "here")
     assert find(root, "/a/b.txt") == ("/{file:textfile}", ["a/b.txt"])
     assert find(root, "/a/b.png") == ("/{rest:path}", ["a/b.png"])
 

@@ -8,11 +8,15 @@ so the headers that a middleware adds are on every answer, 500 included.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .handlers import Handler, Middleware
 from .request import Request
 from .response import Response
+
+if TYPE_CHECKING:
+    from .error_handlers import ErrorHandlers
+    from .routing import Route
 
 Answer: TypeAlias = Callable[[Request[Any], Exception], Awaitable[Response]]
 
@@ -23,8 +27,27 @@ def compose(middlewares: Sequence[Middleware[Any]], handler: Handler, answer: An
     The outermost step is left without a guard: it is for the caller to answer what comes out of it.
     """
     for middleware in reversed(middlewares):
-        handler = _around(middleware, _guarded(handler, answer))
+        handler = _around(middleware, guarded(handler, answer))
     return handler
+
+
+def compose_route(route: Route, middlewares: Sequence[Middleware[Any]], errors: ErrorHandlers) -> Handler:
+    """Put around a route's handler its own middlewares, those of its groups, and the application's.
+
+    A group's error handlers answer inside of its middlewares, before the ones further out are asked.
+    """
+    answering = [errors]
+    for layer in route.layers:
+        answering.append(answering[-1].inside(layer.error_handlers))
+    inner = answering.pop()
+    handler = compose(route.middlewares, route.bound_handler, inner.answer)
+    for layer in reversed(route.layers):
+        outer = answering.pop()
+        if inner is not outer:
+            handler = guarded(handler, inner.answer)
+        handler = compose(layer.middlewares, handler, outer.answer)
+        inner = outer
+    return compose(middlewares, handler, errors.answer)
 
 
 def _around(middleware: Middleware[Any], handler: Handler) -> Handler:
@@ -34,8 +57,10 @@ def _around(middleware: Middleware[Any], handler: Handler) -> Handler:
     return step
 
 
-def _guarded(handler: Handler, answer: Answer) -> Handler:
-    async def guarded(request: Request[Any]) -> Response:
+def guarded(handler: Handler, answer: Answer) -> Handler:
+    """Let a handler return a response whatever it raises: ``answer`` makes one of it."""
+
+    async def step(request: Request[Any]) -> Response:
         try:
             response = await handler(request)
             if not isinstance(response, Response):
@@ -47,7 +72,7 @@ def _guarded(handler: Handler, answer: Answer) -> Handler:
             request.streams += (response.stream,)
         return response
 
-    return guarded
+    return step
 
 
 def not_a_response(request: Request[Any], result: object) -> TypeError:

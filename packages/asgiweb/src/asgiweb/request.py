@@ -157,9 +157,11 @@ class Request(Generic[State]):
     def url_for(self, name: str, **parameters: Any) -> URL:
         """Build the path of a named route, below the prefix that the application is mounted at.
 
-        UrlError if there is no such route or a parameter does not fit it.
+        With scheme and host for a route that is bound to a host. UrlError if there is no such route or a
+        parameter does not fit it.
         """
-        return self.app.router.url_for(name, parameters, root_path=self.scope.get("root_path", ""))
+        scope = self.scope
+        return self.app.router.url_for(name, parameters, root_path=scope.get("root_path", ""), scope=scope)
 
     async def body(self) -> bytes:
         """Read the whole body; it is kept, so everybody may ask for it.
@@ -214,12 +216,19 @@ class Request(Generic[State]):
             )
         return self._body
 
+    async def receive(self) -> Message:
+        """Receive as the ASGI application that is mounted here; a body that was read as a whole comes again.
+
+        BodyConsumed if it was streamed.
+        """
+        return await self._reader().receive()
+
     async def receive_disconnect(self) -> Message:
         """Wait for the client to leave, as an ASGI ``receive`` that takes no part of the body."""
         return await self._reader().receive_disconnect()
 
 
-def _quoted_path(scope: Scope) -> str:
+def quoted_path(scope: Scope) -> str:
     """Return the path as it was quoted, with the prefix of the mount, which not every server puts there."""
     raw_path = scope.get("raw_path")
     if raw_path is None:
@@ -236,7 +245,7 @@ def _build_url(scope: Scope, host: str | None) -> URL:
         server = scope.get("server")
         # A UNIX socket has a path and no port: no client could ask for it by this name.
         host = f"{server[0]}:{server[1]}" if server is not None and server[1] is not None else "localhost"
-    path = _quoted_path(scope)
+    path = quoted_path(scope)
     query = scope.get("query_string", b"").decode("latin-1")
     scheme = scope.get("scheme", "http")
     match = _HOST.fullmatch(host)

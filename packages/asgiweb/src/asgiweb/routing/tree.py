@@ -1,8 +1,9 @@
 """The tree of path segments in which routes with parameters are found.
 
 Specificity decides, never the order of registration: in each place literal text comes before parameters,
-these come in the order of their converters' ranks, and what takes the rest of the path comes last. A branch
-that leads to no route for the method is left again for the next one.
+these come in the order of their converters' ranks, and what takes the rest of the path comes last; after
+that comes what is mounted there. A branch that leads to no route for the method is left again for the next
+one.
 
 A node is reached over one way only, so a lookup visits each at most once, however many routes there are.
 Values are converted on the way, once: a conversion that fails is a branch that does not match.
@@ -10,10 +11,10 @@ Values are converted on the way, once: a conversion that fails is a branch that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from .patterns import Parameter, Pattern
+from .patterns import Parameter, Segment
 from .route import Route
 
 
@@ -28,20 +29,27 @@ class Branch(NamedTuple):
 class Node:
     """A place in the tree, with the routes that end here by method."""
 
-    __slots__ = ("literals", "parameters", "rest", "routes")
+    __slots__ = ("forks", "literals", "mount", "parameters", "rest", "routes")
 
     def __init__(self) -> None:
         self.literals: dict[str, Node] = {}
         self.parameters: list[Branch] = []
         self.rest: list[Branch] = []
         self.routes: dict[str, Route] = {}
+        #: What answers here, and for all that is below, where no route does.
+        self.mount: Route | None = None
+        #: Whether there is another way on than literal text.
+        self.forks = False
 
-    def descend(self, pattern: Pattern) -> Node:
+    def descend(self, segments: Iterable[Segment]) -> Node:
         """Return the node where a pattern ends, grown if need be."""
         node = self
-        for segment in pattern.segments:
+        for segment in segments:
             if isinstance(segment, str):
-                node = node.literals.setdefault(segment, Node())
+                child = node.literals.get(segment)
+                if child is None:
+                    child = node.literals[segment] = Node()
+                node = child
             else:
                 node = node._branch(segment)
         return node
@@ -53,9 +61,16 @@ class Node:
             if branch.parameter.converter is converter:
                 return branch.child
         child = Node()
+        self.forks = True
         branches.append(Branch(None if converter.parse is str else converter.parse, child, parameter))
-        branches.sort(key=lambda branch: branch.parameter.converter.rank)
+        # The name decides between equals, because the order of registration must not.
+        branches.sort(key=lambda branch: (branch.parameter.converter.rank, branch.parameter.converter.name))
         return child
+
+    def put_mount(self, mount: Route) -> None:
+        """Let something answer here and for all that is below."""
+        self.mount = mount
+        self.forks = True
 
 
 def walk(
@@ -68,7 +83,7 @@ def walk(
     """
     count = len(segments)
     # Where there is no choice there is nothing to come back to, and no call is needed.
-    while index < count and not node.parameters and not node.rest:
+    while index < count and not node.forks:
         next_node = node.literals.get(segments[index])
         if next_node is None:
             return None
@@ -76,8 +91,10 @@ def walk(
         index += 1
     if index == count:
         route = node.routes.get(method)
-        if route is None and allowed is not None:
-            allowed.update(node.routes)
+        if route is None:
+            if allowed is not None:
+                allowed.update(node.routes)
+            return node.mount
         return route
     segment = segments[index]
     child = node.literals.get(segment)
@@ -95,7 +112,11 @@ def walk(
             if route is not None:
                 values.append(value)
                 return route
-    return _walk_rest(node, segments, index, method, values, allowed) if node.rest else None
+    if node.rest:
+        route = _walk_rest(node, segments, index, method, values, allowed)
+        if route is not None:
+            return route
+    return node.mount
 
 
 def _walk_rest(
