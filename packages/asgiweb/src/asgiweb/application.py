@@ -150,7 +150,7 @@ class Application(RouteDecorators[State]):
         check_prefix(prefix)
         group.register(self.router, prefix, name)
 
-    def url_for(self, name: str, **parameters: Any) -> URL:
+    def url_for(self, name: str, /, **parameters: Any) -> URL:
         """Build the path of a named route. UrlError if there is none or a parameter does not fit it.
 
         For a route that is bound to a host it begins with "//" and the host.

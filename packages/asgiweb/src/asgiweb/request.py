@@ -154,7 +154,7 @@ class Request(Generic[State]):
         client = self.scope.get("client")
         return None if client is None else Address(client[0], int(client[1] or 0))
 
-    def url_for(self, name: str, **parameters: Any) -> URL:
+    def url_for(self, name: str, /, **parameters: Any) -> URL:
         """Build the path of a named route, below the prefix that the application is mounted at.
 
         With scheme and host for a route that is bound to a host. UrlError if there is no such route or a

@@ -62,7 +62,8 @@ class Router:
         """Register what was defined, in the groups that it is in. RegistrationError."""
         options = cast(RouteOptions, definition.options)
         path = "".join(layer.prefix for layer in layers) + definition.path
-        host = options.get("host") or next((layer.host for layer in reversed(layers) if layer.host), None)
+        hosts = [*(layer.host for layer in layers), options.get("host")]
+        host = next((host for host in reversed(hosts) if host is not None), None)
         try:
             if layers and definition.path and not definition.path.startswith("/"):
                 raise RegistrationError("a path starts with '/'; in a group it may be empty")
@@ -162,8 +163,7 @@ class Router:
     def _resolve_bound(self, scope: Scope) -> tuple[Route, dict[str, Any]] | None:
         """Find the route among those that are bound to a host: its labels come before the path's segments."""
         values: list[Any] = []
-        segments = [*labels_of(scope), *segments_of(scope)]
-        route = walk(self._hosts, segments, 0, scope["method"], values, None)
+        route = walk(self._hosts, _with_labels(scope), 0, scope["method"], values, None)
         if route is None:
             return None
         values.reverse()
@@ -176,9 +176,8 @@ class Router:
     def allowed_methods(self, scope: Scope) -> list[str]:
         """Return the methods that the path of a request can be asked with, sorted; none for a 404."""
         allowed: set[str] = set()
-        segments = segments_of(scope)
-        walk(self._root, segments, 1, "", [], allowed)
-        walk(self._hosts, [*labels_of(scope), *segments], 0, "", [], allowed)
+        walk(self._root, segments_of(scope), 1, "", [], allowed)
+        walk(self._hosts, _with_labels(scope), 0, "", [], allowed)
         if WEBSOCKET in allowed:
             # Its handshake is a GET (RFC 6455, 4.1).
             allowed.remove(WEBSOCKET)
@@ -238,6 +237,12 @@ class Router:
                 f"{route.location}: path {route.path!r}: the name {route.name!r} is that of {named.path!r} "
                 f"at {named.location}"
             )
+
+
+def _with_labels(scope: Scope) -> list[str]:
+    segments = segments_of(scope)
+    # A path that begins without a slash must not go on where the labels end.
+    return [*labels_of(scope), *segments] if not segments[0] else []
 
 
 def _bind(definition: Definition, pattern: Pattern) -> Handler:
