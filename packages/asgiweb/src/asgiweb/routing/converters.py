@@ -22,7 +22,7 @@ Member = TypeVar("Member", bound=Enum)
 _NO_BARE_SLASH = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Converter(Generic[T]):
     """A type of path parameter: ``{x:name}`` is ``parse(text)``, of type ``type``.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypedDict
 
 from ..errors import RegistrationError
@@ -37,7 +38,7 @@ class RouteOptions(WebSocketRouteOptions, total=False):
     max_body_size: int | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Definition:
     """A path, what answers there, and the options that came with it."""
 
@@ -53,13 +54,21 @@ def define_route(
 ) -> Definition:
     """Check the methods. RegistrationError if they are none."""
     location = location_of(handler)
-    names = tuple(sorted(set(methods)))
-    if isinstance(methods, str) or not names or not all(_METHOD.fullmatch(name) for name in names):
+    names = () if isinstance(methods, str) else _sorted(tuple(methods))
+    if not names:
         raise RegistrationError(
             f"{location}: path {path!r}: methods are a list of names in capitals, such as ['GET', 'POST'], "
             f"not {methods!r}"
         )
     return Definition(path, handler, names, options, location)
+
+
+@lru_cache(maxsize=64)
+def _sorted(methods: tuple[str, ...]) -> tuple[str, ...]:
+    """Return methods without repetition, or none if there is something else among them."""
+    if all(isinstance(name, str) and _METHOD.fullmatch(name) for name in methods):
+        return tuple(sorted(set(methods)))
+    return ()
 
 
 def define_websocket(path: str, handler: Callable[..., Any], options: WebSocketRouteOptions) -> Definition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from keyword import iskeyword
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ _LABEL = re.compile(r"[a-z0-9_-]+")
 _ADDRESS = re.compile(r"\[[0-9a-f:.]+\]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parameter:
     """One ``{name:converter}``, which fills a whole segment."""
 
@@ -32,7 +32,7 @@ class Parameter:
 Segment: TypeAlias = str | Parameter
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pattern:
     """A path whose segments, between slashes, are literal text or parameters; and perhaps a host."""
 
@@ -42,18 +42,22 @@ class Pattern:
     host: str | None = None
     #: What is between the host's dots.
     labels: tuple[Segment, ...] = ()
+    #: From left to right, those of the host first.
+    parameters: tuple[Parameter, ...] = field(init=False)
 
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters, from left to right, those of the host first."""
-        return tuple(part for part in (*self.labels, *self.segments) if isinstance(part, Parameter))
+    def __post_init__(self) -> None:
+        parts = (*self.labels, *self.segments)
+        self.parameters = tuple([part for part in parts if isinstance(part, Parameter)])
 
 
 def parse_pattern(path: str, converters: Mapping[str, Converter[Any]], host: str | None = None) -> Pattern:
     """Take a pattern apart. RegistrationError, which says what to write, if that is impossible."""
     if not path.startswith("/"):
         raise RegistrationError("a path starts with '/'")
-    segments = tuple(_parse_segment(text, converters) for text in _split(path[1:], "/"))
+    if "{" in path or "}" in path:
+        segments = tuple([_parse_segment(text, converters) for text in _split(path[1:], "/")])
+    else:
+        segments = tuple(path[1:].split("/"))
     labels = () if host is None else _parse_host(host, converters)
     pattern = Pattern(path, segments, host, labels)
     _check_parameters(pattern)
@@ -92,6 +96,8 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def _check_parameters(pattern: Pattern) -> None:
+    if not pattern.parameters:
+        return
     names = set()
     for parameter in pattern.parameters:
         if parameter.name in names:

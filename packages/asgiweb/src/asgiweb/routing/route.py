@@ -50,7 +50,7 @@ class Route:
     parameter_names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.parameter_names = tuple(parameter.name for parameter in self.pattern.parameters)
+        self.parameter_names = tuple([parameter.name for parameter in self.pattern.parameters])
 
     @property
     def path(self) -> str:
