@@ -541,10 +541,9 @@ class TestWebSockets:
         assert seen == [101]
 
     async def test_through_the_client(self) -> None:
-        async with TestClient(mounting(echoing())) as client:
-            async with client.websocket("/m/echo") as ws:
-                await ws.send_text("hello")
-                assert await ws.receive_text() == "/m hello"
+        async with TestClient(mounting(echoing())) as client, client.websocket("/m/echo") as ws:
+            await ws.send_text("hello")
+            assert await ws.receive_text() == "/m hello"
 
     async def test_a_refusal_with_a_response_goes_through_the_middlewares(self) -> None:
         async with TestClient(mounting(echoing(), middlewares=[marking])) as client:

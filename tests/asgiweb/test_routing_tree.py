@@ -80,6 +80,13 @@ def test_the_most_specific_route_is_found_whatever_the_order(
         assert found[1] == values
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_equals_the_name_decides_and_never_the_order(order: int) -> None:
+    paths = ["/{x:regex([a-z]+)}", "/{x:regex([a-m]+)}"]
+    assert find(tree(*paths[::order]), "/abc") == ("/{x:regex([a-m]+)}", ["abc"])
+    assert find(tree(*paths[::order]), "/xyz") == ("/{x:regex([a-z]+)}", ["xyz"])
+
+
 @pytest.mark.parametrize("path", ["/", "/a/b", "/a/", "//", "*", ""])
 def test_a_parameter_is_one_segment_and_not_empty(path: str) -> None:
     assert find(tree("/{x}"), path) is None

@@ -32,7 +32,6 @@ from .route import MOUNT, WEBSOCKET, Layer, Route
 from .tree import Node, walk
 from .urls import build_url
 
-
 #: What a request gets: a route, and the parameters of its path by name.
 Match: TypeAlias = tuple[Route, Mapping[str, Any]]
 

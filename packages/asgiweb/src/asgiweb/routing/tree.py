@@ -89,8 +89,8 @@ def walk(
 ) -> Route | None:
     """Find the route for the segments from ``index`` on, or None.
 
-    ``values`` gets the converted parameters, and after a failure some that mean nothing; ``allowed``, if it is
-    given, the methods of every route that was reached and has another method.
+    ``values`` gets the converted parameters, and after a failure some that mean nothing; ``allowed``, if it
+    is given, the methods of every route that was reached and has another method.
     """
     count = len(segments)
     # Where there is one way on there is nothing to come back to, and no call is needed.
