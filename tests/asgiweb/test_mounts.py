@@ -201,8 +201,8 @@ class TestAnswers:
                 await send(message)
             await send({"type": "http.response.body", "body": b"too late"})
 
-        for options in ({}, {"middlewares": [marking]}):
-            exchange = await Exchange(http_scope("/m")).run(mounting(app, **options))
+        for middlewares in ([], [marking]):
+            exchange = await Exchange(http_scope("/m")).run(mounting(app, middlewares=middlewares))
             assert exchange.sent[0]["trailers"] is True
             assert exchange.sent[1:] == messages
 
@@ -219,10 +219,12 @@ class TestAnswers:
         async def send(message: Message) -> None:
             await read.acquire()
 
-        for options in ({}, {"middlewares": [doubling]}):
+        for middlewares in ([], [doubling]):
             taken.clear()
             exchange = Exchange(http_scope("/m"))
-            task = asyncio.create_task(mounting(app, **options)(exchange.scope, exchange.receive, send))
+            task = asyncio.create_task(
+                mounting(app, middlewares=middlewares)(exchange.scope, exchange.receive, send)
+            )
             for _ in range(20):
                 await asyncio.sleep(0)
             assert taken == [0]
@@ -271,8 +273,8 @@ class TestAnswers:
             return PlainTextResponse(await request.body())
 
         inner = Starlette(routes=[StarletteRoute("/", echo, methods=["POST"])])
-        for options in ({}, {"middlewares": [reading]}):
-            async with client_of(mounting(inner, **options)) as client:
+        for middlewares in ([], [reading]):
+            async with client_of(mounting(inner, middlewares=middlewares)) as client:
                 assert (await client.post("/m/", content=b"abc")).content == b"abc"
 
     async def test_a_body_is_not_limited_by_the_parent(self) -> None:

@@ -59,8 +59,8 @@ async def test_host_bound_routes_come_before_those_for_any_host(hosts: tuple[str
     app = app_with(*hosts)
     for host in ("api.example.com", "API.example.COM:8000", "api.example.com."):
         assert (await asked(app, host)).body == b"api.example.com {}"
-    for host in ("example.com", "x.api.example.com", "api.example.com.evil.org", None):
-        assert (await asked(app, host)).body == b"None {}"
+    for other in ("example.com", "x.api.example.com", "api.example.com.evil.org", None):
+        assert (await asked(app, other)).body == b"None {}"
 
 
 @pytest.mark.parametrize("order", [1, -1])

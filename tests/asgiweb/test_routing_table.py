@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -74,10 +75,7 @@ def build(shuffled: int = 0) -> Application[Any]:
     app: Application[Any] = Application()
     app.router.add_converter(Converter.enum(Color))
     app.router.add_converter(Converter("hex", int, lambda text: int(text, 16), "{:x}".format))
-    registrations: list[Callable[[], object]] = [
-        lambda path=path: app.router.add_get(path, answer)
-        for path in PATHS  # type: ignore[misc]  # no annotation there
-    ]
+    registrations: list[Callable[[], object]] = [partial(app.router.add_get, path, answer) for path in PATHS]
     registrations += [
         lambda: app.router.add_post("/items", answer),
         lambda: app.router.add_get("/h", answer),

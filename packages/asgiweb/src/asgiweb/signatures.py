@@ -198,6 +198,8 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 def _check_subject(argument: Argument, handler: Callable[..., Any], subject: type[Any]) -> None:
     """Refuse a handler of requests where websockets are what comes, and the other way round."""
     annotation = _evaluated(argument.annotation, handler)
+    if annotation is subject:
+        return
     wanted = typing.get_origin(annotation) or annotation
     if wanted in (Request, WebSocket) and wanted is not subject:
         raise RegistrationError(
@@ -244,6 +246,8 @@ def _evaluated(annotation: Any, handler: Callable[..., Any]) -> Any:
 
 def _fits(given: type[Any], annotation: Any) -> bool:
     """Tell whether a value of a converter's type is what an annotation asks for; True in case of doubt."""
+    if annotation is given:
+        return True
     if typing.get_origin(annotation) in (typing.Union, UnionType):
         return any(_fits(given, choice) for choice in typing.get_args(annotation))
     if typing.get_origin(annotation) is typing.Annotated:
