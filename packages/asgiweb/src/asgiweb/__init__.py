@@ -70,7 +70,7 @@ from .exceptions import (
 from .handlers import ErrorHandler, Handler, Middleware
 from .request import Address, Request
 from .response import Response, html_response, json_response, redirect
-from .routing import Converter, Route, Router
+from .routing import Converter, Group, Route, Router
 from .websockets import WebSocket
 
 __all__ = [
@@ -84,6 +84,7 @@ __all__ = [
     "ClientDisconnected",
     "Converter",
     "ErrorHandler",
+    "Group",
     "HTTPBadGateway",
     "HTTPBadRequest",
     "HTTPClientError",

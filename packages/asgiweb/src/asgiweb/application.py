@@ -5,25 +5,27 @@ from __future__ import annotations
 import logging
 from asyncio import Task
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, get_args, overload
 
 from yarl import URL
 
 from .asgi import Message, Receive, Scope, Send
 from .background import Background, P, Result
-from .chain import compose, not_a_response
+from .chain import compose, compose_route, not_a_response
 from .error_handlers import ErrorHandlers
-from .errors import ClientDisconnected, StateError
-from .exceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPUpgradeRequired
+from .errors import ClientDisconnected, RegistrationError, StateError
 from .handlers import AnyErrorHandler, ErrorHandler, Handler, Hook, Lifespan, Middleware
 from .lifespan import run_lifespan
 from .request import Request
 from .response import BODILESS, Response
-from .routing import Route, RouteDecorators
+from .routing import Definition, Group, Route, RouteDecorators, Router
+from .routing.groups import check_prefix
+from .routing.slashes import TrailingSlash, with_other_slash
 from .shutdown import ShuttingDown
 from .signatures import check_middleware
 from .streaming import close_unsent
 from .typevars import Error, State
+from .unrouted import unrouted
 from .websockets import Handshake
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class Application(RouteDecorators[State]):
     ``form_limits`` are those of its forms, the defaults of FormLimits if None.
     ``middlewares`` go around every answer, 404 included; the first is outermost.
     ``background_timeout`` is in seconds: how long background work may go on when the application stops.
+    ``trailing_slash`` says what becomes of ``/a/`` where only ``/a`` is, and the other way round: "redirect"
+    (308), "strict" (404), or "ignore", which answers as if there were no difference.
     ``debug=True`` answers faults with a page that shows the source: never on a public address.
     """
 
@@ -53,9 +57,16 @@ class Application(RouteDecorators[State]):
         max_body_size: int | None = 1_000_000,
         form_limits: FormLimits | None = None,
         background_timeout: float | None = 10.0,
+        trailing_slash: TrailingSlash = "redirect",
         debug: bool = False,
     ) -> None:
-        super().__init__()
+        if trailing_slash not in get_args(TrailingSlash):
+            raise RegistrationError(
+                f"trailing_slash is 'redirect', 'strict' or 'ignore', not {trailing_slash!r}"
+            )
+        #: The routes, and ``add_get`` and its like for handlers that are defined elsewhere.
+        self.router = Router()
+        self.trailing_slash = trailing_slash
         self.lifespan = lifespan
         #: Functions that are called with the application before the first request, in this order.
         self.on_startup: list[Hook[State]] = []
@@ -69,11 +80,13 @@ class Application(RouteDecorators[State]):
         self._background = Background(background_timeout)
         #: Where this application's state is in ``scope["state"]``; no other application looks there.
         self.state_key = f"asgiweb.{id(self):x}"
+        #: What mounted applications have put into the state of their lifespans, by ``state_key(app)``.
+        self.mounted_states: dict[str, dict[str, Any]] = {}
         self._state: State = _UNSET
         self.debug = debug
         self._errors = ErrorHandlers(error_handlers or {}, debug=debug)
         self._middlewares: list[Middleware[State]] = []
-        self._unrouted_endpoint: Handler = self._unrouted
+        self._unrouted_endpoint: Handler = unrouted
         for middleware in middlewares:
             self.middleware(middleware)
 
@@ -119,7 +132,7 @@ class Application(RouteDecorators[State]):
         # What was composed before goes without it: it is composed again when it is asked for.
         for route in self.router.routes:
             route.endpoint = None
-        self._unrouted_endpoint = compose(self._middlewares, self._unrouted, self._errors.answer)
+        self._unrouted_endpoint = compose(self._middlewares, unrouted, self._errors.answer)
         return middleware
 
     @overload
@@ -137,8 +150,27 @@ class Application(RouteDecorators[State]):
 
         return register
 
+    def _define(self, definition: Definition) -> None:
+        self.router.register(definition)
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """All routes, those of groups and what is mounted among them, in the order of their registration."""
+        return self.router.routes
+
+    def include(self, group: Group[State], *, prefix: str = "", name: str | None = None) -> None:
+        """Register the routes of a group, below a further prefix, or with another name than its own.
+
+        RegistrationError if anything about one of them cannot be right.
+        """
+        check_prefix(prefix)
+        group.register(self.router, prefix, name)
+
     def url_for(self, name: str, /, **parameters: Any) -> URL:
-        """Build the path of a named route. UrlError if there is none or a parameter does not fit it."""
+        """Build the path of a named route. UrlError if there is none or a parameter does not fit it.
+
+        For a route that is bound to a host it begins with "//" and the host.
+        """
         return self.router.url_for(name, parameters)
 
     def background(
@@ -157,6 +189,8 @@ class Application(RouteDecorators[State]):
             return
         request: Request[State]
         match = self.router.resolve(scope)
+        if match is None and self.trailing_slash == "ignore":
+            match = self.router.resolve(with_other_slash(scope))
         if match is None:
             request = Request(self, scope, receive, None, {})
             endpoint = self._unrouted_endpoint
@@ -203,7 +237,10 @@ class Application(RouteDecorators[State]):
         """Let a handler talk to a websocket, or answer its handshake with a response."""
         if (await receive())["type"] != "websocket.connect":
             return
-        route, match_info = self.router.resolve_websocket(scope) or (None, {})
+        match = self.router.resolve_websocket(scope)
+        if match is None and self.trailing_slash == "ignore":
+            match = self.router.resolve_websocket(with_other_slash(scope))
+        route, match_info = match or (None, {})
         request = Handshake(self, scope, receive, send, route, match_info)
         endpoint = self._unrouted_endpoint if route is None else route.endpoint or self._compose(route)
         ws = request.websocket
@@ -246,26 +283,8 @@ class Application(RouteDecorators[State]):
             return response, response.start_message(request.method)
 
     def _compose(self, route: Route) -> Handler:
-        middlewares = [*self._middlewares, *route.middlewares]
-        route.endpoint = compose(middlewares, route.bound_handler, self._errors.answer)
+        route.endpoint = compose_route(route, self._middlewares, self._errors)
         return route.endpoint
-
-    async def _unrouted(self, request: Request[Any]) -> Response:
-        """Answer 404, 405, 426, or an OPTIONS request that no route answers."""
-        allowed = self.router.allowed_methods(request.scope)
-        method = request.method
-        if not allowed or (method in allowed and request.websocket is not None):
-            raise HTTPNotFound
-        if method == "OPTIONS":
-            return Response(None, 204, headers={"allow": ", ".join(allowed)})
-        if method in allowed:
-            # Only websockets are answered here. The two headers belong together (RFC 9110, 7.8 and 15.5.22).
-            headers = {"upgrade": "websocket", "connection": "upgrade"}
-            if request.scope.get("http_version", "1.1") >= "2":
-                # There it is another way, and neither header exists (RFC 9113, 8.2.2; RFC 8441).
-                headers = {}
-            raise HTTPUpgradeRequired("this is a websocket", headers=headers)
-        raise HTTPMethodNotAllowed(allowed)
 
     async def _other_protocol(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

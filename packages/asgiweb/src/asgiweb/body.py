@@ -37,6 +37,7 @@ class BodyReader:
         "_reading",
         "_receive",
         "_receiving",
+        "_repeated",
         "_size",
         "_started",
         "form",
@@ -64,6 +65,7 @@ class BodyReader:
         self._declared = _parse_length(content_length)
         self._body: bytes | None = None
         self._started = False
+        self._repeated = False
         self._size = 0
         # Nobody has to read a body that is not there: then the next message can only be the disconnect.
         self._complete = not self._declared and not chunked
@@ -103,6 +105,24 @@ class BodyReader:
                 self._size += len(piece)
                 self._check(self._size)
                 yield piece
+
+    async def receive(self) -> Message:
+        """Receive as an ASGI application does, without limit; a body that was read as a whole comes again.
+
+        BodyConsumed if it was streamed.
+        """
+        if self._body is not None and not self._repeated:
+            self._repeated = True
+            return {"type": "http.request", "body": self._body, "more_body": False}
+        if self._complete and not self._held:
+            return await self._receive()
+        if self._started:
+            raise BodyConsumed("the body was streamed already, and nothing is left of it for what is mounted")
+        async with self._receiving:
+            message = self._held.popleft() if self._held else await self._receive()
+        if message["type"] == "http.request":
+            self._complete = not self._held and not message.get("more_body", False)
+        return message
 
     def _check(self, size: int) -> None:
         if self.limit and size > self.limit:

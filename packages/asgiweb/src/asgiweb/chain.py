@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from types import FunctionType, MethodType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .handlers import Handler, Middleware
 from .request import Request
 from .response import Response
+
+if TYPE_CHECKING:
+    from .error_handlers import ErrorHandlers
+    from .routing import Route
 
 Answer: TypeAlias = Callable[[Request[Any], Exception], Awaitable[Response]]
 
@@ -27,7 +31,7 @@ def compose(middlewares: Sequence[Middleware[Any]], handler: Handler, answer: An
     if not middlewares:
         return handler
     outermost, *others = map(_called, middlewares)
-    handler = _guarded(handler, answer)
+    handler = guarded(handler, answer)
     for middleware in reversed(others):
         handler = _guarded_step(middleware, handler, answer)
 
@@ -37,6 +41,25 @@ def compose(middlewares: Sequence[Middleware[Any]], handler: Handler, answer: An
     return step
 
 
+def compose_route(route: Route, middlewares: Sequence[Middleware[Any]], errors: ErrorHandlers) -> Handler:
+    """Put around a route's handler its own middlewares, those of its groups, and the application's.
+
+    A group's error handlers answer inside of its middlewares, before the ones further out are asked.
+    """
+    answering = [errors]
+    for layer in route.layers:
+        answering.append(answering[-1].inside(layer.error_handlers))
+    inner = answering.pop()
+    handler = compose(route.middlewares, route.bound_handler, inner.answer)
+    for layer in reversed(route.layers):
+        outer = answering.pop()
+        if inner is not outer:
+            handler = guarded(handler, inner.answer)
+        handler = compose(layer.middlewares, handler, outer.answer)
+        inner = outer
+    return compose(middlewares, handler, errors.answer)
+
+
 def _called(middleware: Any) -> Middleware[Any]:
     """Return what is called: of an object its method, which takes 0.08 µs less than to call the object."""
     is_function = isinstance(middleware, FunctionType | MethodType | partial)
@@ -44,8 +67,10 @@ def _called(middleware: Any) -> Middleware[Any]:
     return called
 
 
-def _guarded(handler: Handler, answer: Answer) -> Handler:
-    async def guarded(request: Request[Any]) -> Response:
+def guarded(handler: Handler, answer: Answer) -> Handler:
+    """Let a handler return a response whatever it raises: ``answer`` makes one of it."""
+
+    async def step(request: Request[Any]) -> Response:
         try:
             response = await handler(request)
             if not isinstance(response, Response):
@@ -57,10 +82,10 @@ def _guarded(handler: Handler, answer: Answer) -> Handler:
             request.streams += (response.stream,)
         return response
 
-    return guarded
+    return step
 
 
-# The same around a middleware. Made of _guarded() and one more function it takes 0.03 of 0.28 µs longer.
+# The same around a middleware. Made of guarded() and one more function it takes 0.03 of 0.28 µs longer.
 def _guarded_step(middleware: Middleware[Any], handler: Handler, answer: Answer) -> Handler:
     async def guarded(request: Request[Any]) -> Response:
         try:

@@ -177,9 +177,11 @@ class Request(Generic[State]):
     def url_for(self, name: str, /, **parameters: Any) -> URL:
         """Build the path of a named route, below the prefix that the application is mounted at.
 
-        UrlError if there is no such route or a parameter does not fit it.
+        With scheme and host for a route that is bound to a host. UrlError if there is no such route or a
+        parameter does not fit it.
         """
-        return self.app.router.url_for(name, parameters, root_path=self.scope.get("root_path", ""))
+        scope = self.scope
+        return self.app.router.url_for(name, parameters, root_path=scope.get("root_path", ""), scope=scope)
 
     @property
     def max_body_size(self) -> int:
@@ -305,6 +307,13 @@ class Request(Generic[State]):
             body.watch = DisconnectWatch(body)
             self.streams += (body.watch,)
         return await body.watch.is_disconnected()
+
+    async def receive(self) -> Message:
+        """Receive as the ASGI application that is mounted here; a body that was read as a whole comes again.
+
+        BodyConsumed if it was streamed.
+        """
+        return await self._reader().receive()
 
     async def receive_disconnect(self) -> Message:
         """Wait for the client to leave, as an ASGI ``receive`` that takes no part of the body."""

@@ -20,7 +20,7 @@ def target_uri(scope: Scope, host: str | None) -> URL:
         server = scope.get("server")
         # A UNIX socket has a path and no port: no client could ask for it by this name.
         host = f"{server[0]}:{server[1]}" if server is not None and server[1] is not None else "localhost"
-    path = _quoted_path(scope)
+    path = quoted_path(scope)
     query = scope.get("query_string", b"").decode("latin-1")
     scheme = scope.get("scheme", "http")
     match = _HOST.fullmatch(host)
@@ -29,7 +29,7 @@ def target_uri(scope: Scope, host: str | None) -> URL:
     return URL.build(scheme=scheme, authority=host, path=path, query_string=query, encoded=True)
 
 
-def _quoted_path(scope: Scope) -> str:
+def quoted_path(scope: Scope) -> str:
     """Return the path as it was quoted, with the prefix of the mount, which not every server puts there."""
     raw_path = scope.get("raw_path")
     if raw_path is None:
