@@ -89,10 +89,11 @@ class Router:
             definition.handler,
             bound_handler,
             definition.location,
-            _full_name(options.get("name"), layers),
-            middlewares,
-            options.get("max_body_size"),
-            layers,
+            name=_full_name(options.get("name"), layers),
+            middlewares=middlewares,
+            max_body_size=options.get("max_body_size"),
+            form_limits=options.get("form_limits"),
+            layers=layers,
         )
         self._add(route)
         return route
