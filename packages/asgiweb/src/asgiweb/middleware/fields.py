@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from multidict import CIMultiDict, istr
 
 from ..asgi import Scope
 from ..errors import RegistrationError
+from ..headers import TOKEN
 
-#: What names of fields, methods and codings are made of (RFC 9110, 5.6.2).
-TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VARY = istr("vary")
 
 
 def field_value(scope: Scope, name: bytes) -> str | None:
@@ -25,9 +23,6 @@ def field_value(scope: Scope, name: bytes) -> str | None:
         if len(key) == size and key.lower() == name:
             found = value if found is None else found + b", " + value
     return None if found is None else found.decode("latin-1")
-
-
-_VARY = istr("vary")
 
 
 def add_vary(headers: CIMultiDict[str], name: str) -> None:
