@@ -27,14 +27,10 @@ def compose(middlewares: Sequence[Middleware[Any]], handler: Handler, answer: An
     if not middlewares:
         return handler
     outermost, *others = map(_called, middlewares)
-    handler = _guarded(handler, answer)
+    step = _guarded(handler, answer)
     for middleware in reversed(others):
-        handler = _guarded_step(middleware, handler, answer)
-
-    def step(request: Request[Any]) -> Coroutine[Any, Any, Response]:
-        return outermost(request, handler)
-
-    return step
+        step = _guarded_middleware(middleware, step, answer)
+    return _around(outermost, step)
 
 
 def _called(middleware: Any) -> Middleware[Any]:
@@ -42,6 +38,13 @@ def _called(middleware: Any) -> Middleware[Any]:
     is_function = isinstance(middleware, FunctionType | MethodType | partial)
     called: Middleware[Any] = middleware if is_function else middleware.__call__
     return called
+
+
+def _around(middleware: Middleware[Any], handler: Handler) -> Handler:
+    def step(request: Request[Any]) -> Coroutine[Any, Any, Response]:
+        return middleware(request, handler)
+
+    return step
 
 
 def _guarded(handler: Handler, answer: Answer) -> Handler:
@@ -60,8 +63,8 @@ def _guarded(handler: Handler, answer: Answer) -> Handler:
     return guarded
 
 
-# The same around a middleware. Made of _guarded() and one more function it takes 0.03 of 0.28 µs longer.
-def _guarded_step(middleware: Middleware[Any], handler: Handler, answer: Answer) -> Handler:
+def _guarded_middleware(middleware: Middleware[Any], handler: Handler, answer: Answer) -> Handler:
+    # The same as _guarded(_around(middleware, handler)) without a call between them, of six in all.
     async def guarded(request: Request[Any]) -> Response:
         try:
             response = await middleware(request, handler)
