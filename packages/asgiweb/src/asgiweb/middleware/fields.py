@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from multidict import CIMultiDict, istr
 
 from ..asgi import Scope
@@ -36,12 +38,12 @@ def add_vary(headers: CIMultiDict[str], name: str) -> None:
         headers[_VARY] = ", ".join([*present, name])
 
 
-def check_tokens(setting: str, values: object) -> tuple[str, ...]:
+def check_tokens(setting: str, values: Iterable[str]) -> tuple[str, ...]:
     """Return what a setting lists. RegistrationError if that is no list of tokens."""
-    if isinstance(values, str) or not hasattr(values, "__iter__"):
+    if isinstance(values, str):
         raise RegistrationError(f"{setting} is a list of texts, such as [{values!r}], not {values!r}")
     tokens = tuple(values)
     for token in tokens:
-        if not isinstance(token, str) or TOKEN.fullmatch(token) is None:
+        if TOKEN.fullmatch(token) is None:
             raise RegistrationError(f"{setting}: {token!r} is no token (RFC 9110, 5.6.2)")
     return tokens
