@@ -47,7 +47,7 @@ async def observe(request: Request[None], handler: Handler) -> Response:
     return response
 
 
-application = Application[None](middlewares=[RequestId(), observe])
+application: Application[None] = Application(middlewares=[RequestId(), observe])
 
 
 @application.get("/users/{id:int}")

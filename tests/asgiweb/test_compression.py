@@ -347,13 +347,30 @@ async def test_what_is_large_does_not_stop_the_loop(
     assert (thread is not threading.main_thread()) is in_thread
 
 
-async def test_a_response_that_sends_itself_is_left_alone() -> None:
-    class Own(Response):
-        async def transmit(self, start: Message, method: str, receive: Receive, send: Send) -> None:
-            await send(start)
-            await send({"type": "http.response.body", "body": self.body})
+async def test_a_stream_whose_length_is_known_is_a_body_of_that_size() -> None:
+    def response() -> Response:
+        headers = {"content-length": "5", "content-type": "text/plain"}
+        return Response(pieces("small"), headers=headers)
 
-    assert untouched(await ask(lambda: Own(TEXT)))
+    assert untouched(await ask(response), b"small")
+    assert (await ask(response, minimum_size=5)).headers["content-encoding"] == "gzip"
+
+
+async def test_a_response_that_sends_its_stream_in_its_own_way_sends_the_compressed_one() -> None:
+    class FileResponse(Response):
+        def __init__(self) -> None:
+            super().__init__(
+                pieces(TEXT), headers={"content-length": str(len(TEXT))}, content_type="text/plain"
+            )
+            self.file_stream = self.stream
+
+        async def transmit(self, start: Message, method: str, receive: Receive, send: Send) -> None:
+            assert self.stream is not self.file_stream
+            await super().transmit(start, method, receive, send)
+
+    exchange = await ask(FileResponse)
+    assert gzip.decompress(exchange.body) == TEXT.encode()
+    assert "content-length" not in exchange.headers
 
 
 async def test_random_json_comes_back_as_it_was() -> None:

@@ -70,6 +70,13 @@ def test_another_sites_page_does_not(sites: Sites) -> None:
     assert fetch(sites.refused, f"{sites.asked}/data", method="PUT", body="x") == "TypeError"
 
 
+def test_neither_does_a_page_without_an_origin(sites: Sites) -> None:
+    page = sites.allowed.context.new_page()
+    page.set_content("a page of nobody's")
+    assert page.evaluate("origin") == "null"
+    assert fetch(page, f"{sites.asked}/data") == "TypeError"
+
+
 def test_a_preflighted_request_with_credentials(sites: Sites) -> None:
     assert fetch(sites.allowed, f"{sites.asked}/data", credentials="include") == [200, "data", "3"]
     options = {"method": "PUT", "body": "{}", "headers": {"content-type": "application/json"}}
@@ -100,7 +107,7 @@ def test_a_compressed_stream_is_read_as_it_was(sites: Sites) -> None:
     with sites.allowed.expect_response(url) as waiting:
         result = fetch(sites.allowed, url)
     assert result == [200, "".join(f"{number} " * 1000 for number in range(3)), None]
-    assert waiting.value.all_headers()["content-encoding"] in ("br", "gzip")
+    assert waiting.value.all_headers()["content-encoding"] in ("zstd", "br", "gzip")
 
 
 def test_scripts_and_styles_run_by_nonce_alone(browser: Browser) -> None:

@@ -113,6 +113,14 @@ async def test_names_may_be_made_otherwise() -> None:
     assert await ask(generate=lambda: "number 1") == "number 1"
 
 
+async def test_two_of_them_give_one_name() -> None:
+    app = Application[None](middlewares=[RequestId(), RequestId(header="x-other")])
+    app.get("/")(show)
+    async with client_of(app) as client:
+        response = await client.get("/")
+    assert response.headers["x-request-id"] == response.headers["x-other"] == response.text
+
+
 async def test_errors_have_the_name_too_and_so_has_the_line_about_them(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

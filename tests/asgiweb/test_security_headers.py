@@ -115,6 +115,17 @@ async def test_a_policy_may_only_be_reported() -> None:
     assert response.headers["content-security-policy-report-only"] == expected
 
 
+async def test_rfc_9111_4_3_4_a_304_leaves_the_nonce_of_the_page_that_is_kept() -> None:
+    async def kept(request: Request) -> Response:
+        return Response(None, 304)
+
+    for csp, sent in (("script-src 'nonce'", None), ("script-src 'self'", "script-src 'self'")):
+        app = application(SecurityHeaders(csp=csp))
+        app.get("/kept")(kept)
+        async with client_of(app) as client:
+            assert (await client.get("/kept")).headers.get(CSP) == sent
+
+
 async def test_two_of_them_have_one_nonce_and_the_inner_policy() -> None:
     async with client_of(application(SecurityHeaders(), SecurityHeaders(csp="script-src 'nonce'"))) as client:
         response = await client.get("/page")

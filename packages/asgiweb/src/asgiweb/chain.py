@@ -31,14 +31,10 @@ def compose(middlewares: Sequence[Middleware[Any]], handler: Handler, answer: An
     if not middlewares:
         return handler
     outermost, *others = map(_called, middlewares)
-    handler = guarded(handler, answer)
+    step = guarded(handler, answer)
     for middleware in reversed(others):
-        handler = _guarded_step(middleware, handler, answer)
-
-    def step(request: Request[Any]) -> Coroutine[Any, Any, Response]:
-        return outermost(request, handler)
-
-    return step
+        step = _guarded_middleware(middleware, step, answer)
+    return _around(outermost, step)
 
 
 def compose_route(route: Route, middlewares: Sequence[Middleware[Any]], errors: ErrorHandlers) -> Handler:
@@ -67,6 +63,13 @@ def _called(middleware: Any) -> Middleware[Any]:
     return called
 
 
+def _around(middleware: Middleware[Any], handler: Handler) -> Handler:
+    def step(request: Request[Any]) -> Coroutine[Any, Any, Response]:
+        return middleware(request, handler)
+
+    return step
+
+
 def guarded(handler: Handler, answer: Answer) -> Handler:
     """Let a handler return a response whatever it raises: ``answer`` makes one of it."""
 
@@ -85,8 +88,8 @@ def guarded(handler: Handler, answer: Answer) -> Handler:
     return step
 
 
-# The same around a middleware. Made of guarded() and one more function it takes 0.03 of 0.28 µs longer.
-def _guarded_step(middleware: Middleware[Any], handler: Handler, answer: Answer) -> Handler:
+def _guarded_middleware(middleware: Middleware[Any], handler: Handler, answer: Answer) -> Handler:
+    # The same as guarded(_around(middleware, handler)) without a call between them, of six in all.
     async def guarded(request: Request[Any]) -> Response:
         try:
             response = await middleware(request, handler)

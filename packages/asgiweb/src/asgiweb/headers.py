@@ -24,7 +24,8 @@ CHARSETS = frozenset(
     }
 )
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+#: What names of fields, methods and codings are made of (RFC 9110, 5.6.2).
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 def header_pair(name: str, value: str) -> HeaderPair:
@@ -41,7 +42,7 @@ def header_pair(name: str, value: str) -> HeaderPair:
 # Names come from code and repeat. Values come from anywhere: they are checked each time, and never kept.
 @lru_cache(maxsize=512)
 def _field_name(name: str) -> bytes:
-    if _TOKEN.fullmatch(name) is None:
+    if TOKEN.fullmatch(name) is None:
         raise HeaderError(f"header {name!r}: not a name, which is letters, digits and !#$%&'*+-.^_`|~")
     return name.lower().encode("ascii")
 

@@ -81,7 +81,7 @@ class Compression:
         self._compressible = lru_cache(maxsize=128)(re.compile(types).fullmatch)
 
     async def __call__(self, request: Request[Any], handler: Handler) -> Response:
-        """Compress the response, if it may be and gets smaller."""
+        """Compress the response, unless something speaks against it."""
         response = await handler(request)
         status = response.status
         if status < 200 or status in (204, 206):
@@ -90,10 +90,9 @@ class Compression:
             _keep_validator(request, response.headers)
             return response
         coding, needed = preferred(field_value(request.scope, b"accept-encoding"), self._names)
-        if response.stream is None:
-            size = _size(request, response)
-            if size == 0 or (size < self._minimum_size and not needed):
-                return response
+        size = _size(request, response)
+        if size is not None and (size == 0 or (size < self._minimum_size and not needed)):
+            return response
         if self._may_change(response):
             add_vary(response.headers, "accept-encoding")
             if coding is not None:
@@ -109,9 +108,7 @@ class Compression:
         if any(name in headers for name in _ABOUT_BYTES):
             return False
         directives = ",".join(headers.getall(_CACHE_CONTROL, ())).lower().split(",")
-        # A response of another class may have its body elsewhere, such as in a file.
-        sends_itself = type(response).transmit is not Response.transmit
-        return not sends_itself and "no-transform" not in map(str.strip, directives)
+        return "no-transform" not in map(str.strip, directives)
 
     async def _compress(self, request: Request[Any], response: Response, coding: str) -> None:
         compressor = self._compressors[coding]()
@@ -124,12 +121,11 @@ class Compression:
             # The application closes what is wrapped here.
             response.stream = _compressed(response.stream, compressor)
         else:
-            body = response.body
-            if len(body) < IN_THREAD:
-                compressed = compressor.last(body)
-            else:
-                compressed = await asyncio.to_thread(compressor.last, body)
-            response.body = compressed
+            in_thread = len(response.body) >= IN_THREAD
+            whole = compressor.last
+            response.body = (
+                await asyncio.to_thread(whole, response.body) if in_thread else whole(response.body)
+            )
         headers[_ENCODING] = coding
         headers.pop(_LENGTH, None)
         # Ranges would be of these bytes, which are made anew each time.
@@ -155,12 +151,15 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield
 
 
-def _size(request: Request[Any], response: Response) -> int:
-    """Return the size of the body, or of that which a GET would get, where the handler says it."""
-    if request.method == "HEAD" and not response.body:
-        length = response.headers.get("content-length", "")
-        return int(length) if length.isdecimal() else 0
-    return len(response.body)
+def _size(request: Request[Any], response: Response) -> int | None:
+    """Return the size of the body, or of that which a GET would get; None where nobody knows it."""
+    if response.stream is None and (response.body or request.method != "HEAD"):
+        return len(response.body)
+    # What a stream yields, such as a file, or what a handler of HEAD says of a GET.
+    length = response.headers.get(_LENGTH, "")
+    if length.isdecimal():
+        return int(length)
+    return None if response.stream is not None else 0
 
 
 def _keep_validator(request: Request[Any], headers: CIMultiDict[str]) -> None:

@@ -19,9 +19,11 @@ class Compressor(Protocol):
 
     def piece(self, data: bytes) -> bytes:
         """Compress a piece so that all of it can be read at once."""
+        ...
 
     def last(self, data: bytes) -> bytes:
         """Compress what is left, and end."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

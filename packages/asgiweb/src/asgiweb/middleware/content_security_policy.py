@@ -33,13 +33,15 @@ class Policy:
     RegistrationError for what browsers would ignore.
     """
 
-    __slots__ = ("_around_nonces", "_without_nonce")
+    __slots__ = ("_around_nonces", "_without_nonce", "has_nonce")
 
     def __init__(self, source: PolicySource) -> None:
         directives = _parsed(source)
         with_nonce = "; ".join(" ".join([name, *values]) for name, values in directives.items())
-        #: The text between the nonces.
+        # The text between the nonces.
         self._around_nonces = with_nonce.split(NONCE)
+        #: Whether a nonce has a place in it.
+        self.has_nonce = len(self._around_nonces) > 1
         self._without_nonce = "; ".join(_without_nonce(name, values) for name, values in directives.items())
 
     def text(self, nonce: str | None) -> str:

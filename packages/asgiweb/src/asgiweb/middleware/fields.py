@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 
 from multidict import CIMultiDict, istr
 
 from ..asgi import Scope
 from ..errors import RegistrationError
+from ..headers import TOKEN
 
-#: What names of fields, methods and codings are made of (RFC 9110, 5.6.2).
-TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VARY = istr("vary")
 
 
 def field_value(scope: Scope, name: bytes) -> str | None:
@@ -27,9 +27,6 @@ def field_value(scope: Scope, name: bytes) -> str | None:
     return None if found is None else found.decode("latin-1")
 
 
-_VARY = istr("vary")
-
-
 def add_vary(headers: CIMultiDict[str], name: str) -> None:
     """Say that the answer depends on a field of the request (RFC 9110, 12.5.5)."""
     present = headers.getall(_VARY, None)
@@ -41,12 +38,12 @@ def add_vary(headers: CIMultiDict[str], name: str) -> None:
         headers[_VARY] = ", ".join([*present, name])
 
 
-def check_tokens(setting: str, values: object) -> tuple[str, ...]:
+def check_tokens(setting: str, values: Iterable[str]) -> tuple[str, ...]:
     """Return what a setting lists. RegistrationError if that is no list of tokens."""
-    if isinstance(values, str) or not hasattr(values, "__iter__"):
+    if isinstance(values, str):
         raise RegistrationError(f"{setting} is a list of texts, such as [{values!r}], not {values!r}")
     tokens = tuple(values)
     for token in tokens:
-        if not isinstance(token, str) or TOKEN.fullmatch(token) is None:
+        if TOKEN.fullmatch(token) is None:
             raise RegistrationError(f"{setting}: {token!r} is no token (RFC 9110, 5.6.2)")
     return tokens

@@ -18,9 +18,10 @@ from multidict import istr
 
 from ..errors import RegistrationError
 from ..handlers import Handler
+from ..headers import TOKEN
 from ..request import Request
 from ..response import Response
-from .fields import TOKEN, field_value
+from .fields import field_value
 
 # Version 00 has exactly these fields, later ones may have more; 255 is none. No zeros for IDs, no capitals.
 _TRACEPARENT = re.compile(
@@ -58,8 +59,10 @@ class RequestId:
 
     async def __call__(self, request: Request[Any], handler: Handler) -> Response:
         """Find or make the name, and put it into the answer."""
-        identifier = self._received(request) or self._generate()
-        request.context[_KEY] = identifier
+        context = request.context
+        # One that is further out has named it already.
+        identifier = context.get(_KEY) or self._received(request) or self._generate()
+        context[_KEY] = identifier
         # It is not taken back: the stream of a response runs in this task, after this has returned.
         _current.set(identifier)
         response = await handler(request)

@@ -98,7 +98,8 @@ class SecurityHeaders:
         for name, value in self._headers:
             headers.setdefault(name, value)
         for name, policy in self._policies:
-            if name not in headers:
+            # A cache puts the headers of a 304 on the page that it has, with another nonce (RFC 9111, 4.3.4).
+            if name not in headers and not (policy.has_nonce and response.status == 304):
                 headers[name] = policy.text(nonce.value)
         nonce.written = True
         return response
