@@ -13,6 +13,9 @@ from typing import Any
 
 from ..request import Request
 
+#: Where in the context the middleware RequestId keeps what it calls a request.
+REQUEST_ID = "asgiweb.request_id"
+
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 
 # Not json.dumps(), which takes twice the time; what makes its texts makes them here, too.
@@ -87,7 +90,7 @@ def _route(request: Request[Any]) -> str | None:
 
 
 def _request_id(request: Request[Any]) -> str | None:
-    found = request.context.get("request_id")
+    found = request.context.get(REQUEST_ID)
     return None if found is None else str(found)
 
 
