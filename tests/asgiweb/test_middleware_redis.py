@@ -157,6 +157,8 @@ class TestRedisAway:
             async with TestClient(app) as client:
                 assert [(await client.get("/")).status_code for _ in range(2)] == [200, 429]
                 server.kill()
+                at_once = await asyncio.gather(*(client.get("/") for _ in range(5)))
+                assert {response.status_code for response in at_once} == {200}
                 for _ in range(5):
                     assert (await client.get("/")).status_code == 200
                     await asyncio.sleep(0.02)

@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from asgiweb import Application, HeaderError, HTTPForbidden, Request, Response, WebSocket, json_response
+from asgiweb import (
+    Application,
+    Handler,
+    HeaderError,
+    HTTPForbidden,
+    Request,
+    Response,
+    WebSocket,
+    json_response,
+)
 from asgiweb.errors import SessionError, StoreUnavailable
 from asgiweb.middleware import MemorySessionStore, Sessions, SessionStore, session_of
 from asgiweb.testing import TestClient
@@ -153,6 +162,31 @@ class TestLaziness:
             await client.get("/write?a=1")
             assert "set-cookie" in (await client.get("/read")).headers
             assert "set-cookie" not in (await client.get("/untouched")).headers
+
+    async def test_one_session_inside_of_another_is_another(self) -> None:
+        async def counting(request: Request, handler: Handler) -> Response:
+            session = await session_of(request)
+            session["outer"] = session.get("outer", 0) + 1
+            response = await handler(request)
+            session["after"] = session is await session_of(request)
+            return response
+
+        app = Application(middlewares=[Sessions(SECRET), counting])
+
+        @app.get("/", middlewares=[Sessions(SECRET, cookie="inner")])
+        async def index(request: Request) -> Response:
+            session = await session_of(request)
+            session["inner"] = session.get("inner", 0) + 1
+            return json_response(dict(session))
+
+        @app.get("/outer")
+        async def outer(request: Request) -> Response:
+            return json_response(dict(await session_of(request)))
+
+        async with TestClient(app) as client:
+            await client.get("/")
+            assert (await client.get("/")).json() == {"inner": 2}
+            assert (await client.get("/outer")).json() == {"outer": 3, "after": True}
 
 
 class TestTheCookie:

@@ -84,7 +84,8 @@ class _Store:
         except (RedisError, OSError) as error:
             # TimeoutError is an OSError, too.
             message = f"Redis does not answer: {type(error).__name__} {error}".rstrip()
-            if failed_at is None:
+            # Not failed_at: others have waited at the same time.
+            if self._failed_at is None:
                 logger.warning("%s: %s", type(self).__name__, message)
             self._failed_at = time.monotonic()
             raise StoreUnavailable(message) from error
