@@ -145,7 +145,7 @@ class _Tokens:
             self._new = True
             secret = self._bound(self._seed)
         mask = random.token_bytes(_SIZE)
-        return base64.urlsafe_b64encode(mask + _xor(mask, secret)).decode()
+        return base64.urlsafe_b64encode(mask + _xor(mask, secret)).rstrip(b"=").decode()
 
     def known_secret(self) -> bytes | None:
         """Return what valid tokens unmask to; None if the client has no cookie yet, or none that is valid."""
@@ -179,7 +179,7 @@ def _paths(paths: Iterable[str]) -> Exempt:
 
 def _unmasked(token: str) -> bytes:
     try:
-        data = base64.urlsafe_b64decode(token.encode("ascii"))
+        data = base64.urlsafe_b64decode(token.encode("ascii") + b"==")
     except (binascii.Error, UnicodeError):
         return b""
     return _xor(data[:_SIZE], data[_SIZE:]) if len(data) == 2 * _SIZE else b""
