@@ -458,6 +458,28 @@ class TestWebSockets:
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
         assert "changed after acceptance" in caplog.text
 
+    async def test_a_rolling_session_that_is_only_read_is_not_lost(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        app = self.app(SECRET)
+        app.middleware(Sessions(SECRET, rolling=True))
+
+        @app.websocket("/read")
+        async def read(ws: WebSocket) -> None:
+            session = await session_of(ws.request)
+            async with ws:
+                await ws.send_json(dict(session))
+                await ws.receive()
+
+        async with TestClient(app) as client:
+            await client.get("/write?user=Ada")
+            async with client.websocket("/read") as ws:
+                assert await ws.receive_json() == {"user": "Ada"}
+                # Its signature would have another time.
+                now = time.time()
+                monkeypatch.setattr(time, "time", lambda: now + 5)
+        assert caplog.records == []
+
     async def test_a_refusal_is_a_response_like_others(self) -> None:
         store = Counting()
         async with TestClient(self.app(store)) as client:

@@ -88,7 +88,7 @@ class CSRF:
             cookie = tokens.new_cookie()
             if cookie is not None:
                 response.headers.add("set-cookie", cookie)
-            # Two pages with one token would be of one user.
+            # What has a token in it is for one client, and no cache may give it to others.
             keep_private(response, sets_cookie=cookie is not None)
         return response
 

@@ -22,7 +22,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError("asgiweb.middleware.redis needs redis: pip install 'asgiweb[redis]'") from error
 
 from ..errors import StoreUnavailable
-from .token_bucket import Quota, Taken
+from .token_bucket import SLACK, Quota, Taken
 
 __all__ = ["RedisRateLimitStore", "RedisSessionStore"]
 
@@ -35,7 +35,7 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local interval, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local full_in = math.max((tonumber(redis.call('GET', KEYS[1])) or now) - now, 0) + interval
-if full_in > window + 0.5 then
+if full_in > window + interval * 0.01 then
   return {0, string.format('%.0f', full_in - interval), string.format('%.0f', full_in - window)}
 end
 redis.call('SET', KEYS[1], string.format('%.3f', now + full_in), 'PX', math.ceil(full_in / 1000))
@@ -172,5 +172,5 @@ class RedisRateLimitStore(_Store):
             self._take, keys=[self.prefix + key], args=[f"{interval:.3f}", f"{window:.3f}"]
         )
         reset = int(reset)
-        remaining = int((window - reset + 1) / interval) if allowed else 0
+        remaining = int((window - reset) / interval + SLACK) if allowed else 0
         return Taken(bool(allowed), remaining, reset / 1e6, int(late) / 1e6)

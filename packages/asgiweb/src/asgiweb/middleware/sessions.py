@@ -147,6 +147,8 @@ class _Visit:
         return CIMultiDict() if cookie is None else CIMultiDict({"set-cookie": cookie})
 
     async def _finish_conversation(self) -> None:
+        if self.session is None or not self.session.changed:
+            return
         before = self._token
         await self._keep()
         # An id that is the same leads to the new data, and one that was deleted in a store to none.
