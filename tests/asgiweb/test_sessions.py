@@ -308,9 +308,9 @@ class Counting(MemorySessionStore):
         await asyncio.sleep(0)
         return await super().load(key)
 
-    async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> None:
+    async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> bool:
         self._asked("save", key)
-        await super().save(key, data, ttl=ttl, existing=existing)
+        return await super().save(key, data, ttl=ttl, existing=existing)
 
     async def delete(self, key: str) -> None:
         self._asked("delete", key)
@@ -366,7 +366,7 @@ class TestStores:
             await arrived.wait()
             await client.get("/clear", headers=cookie)
             go_on.set()
-            await task
+            assert "set-cookie" not in (await task).headers
             assert (await client.get("/read", headers=cookie)).json()["data"] == {}
             assert len(store) == 0
 

@@ -133,10 +133,13 @@ class RedisSessionStore(_Store):
         # Text comes from a client with decode_responses.
         return data.encode() if isinstance(data, str) else data
 
-    async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> None:
-        """Keep it for ``ttl`` seconds; with ``existing``, only if the key is there. StoreUnavailable."""
+    async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> bool:
+        """Keep it for ``ttl`` seconds; with ``existing``, only if the key is there. Return whether it is kept.
+
+        StoreUnavailable.
+        """
         milliseconds = max(round(ttl * 1000), 1)
-        await self._ask(self._client.set, self.prefix + key, data, px=milliseconds, xx=existing)
+        return bool(await self._ask(self._client.set, self.prefix + key, data, px=milliseconds, xx=existing))
 
     async def delete(self, key: str) -> None:
         """Forget it, if it is there. StoreUnavailable."""

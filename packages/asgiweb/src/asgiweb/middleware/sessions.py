@@ -174,8 +174,10 @@ class _Visit:
             token = await sessions._keeper.save(self._token, data, renewed=session.renewed)
         except StoreUnavailable as error:
             raise HTTPServiceUnavailable("the session cannot be kept now") from error
-        self._token = token
         session.kept(data)
+        if token is None:
+            return None
+        self._token = token
         return sessions._cookie.write(self._request, token)
 
     async def _end(self) -> str | None:
@@ -236,10 +238,11 @@ class _Stored:
     async def load(self, token: str) -> bytes | None:
         return await self._store.load(_key(token)) if len(token) == _ID_SIZE else None
 
-    async def save(self, token: str | None, data: bytes, *, renewed: bool) -> str:
+    async def save(self, token: str | None, data: bytes, *, renewed: bool) -> str | None:
         if token is not None and not renewed:
-            await self._store.save(_key(token), data, ttl=self._ttl, existing=True)
-            return token
+            kept = await self._store.save(_key(token), data, ttl=self._ttl, existing=True)
+            # Ended or renewed meanwhile: the browser may have another cookie by now, which is to stay.
+            return token if kept else None
         # An id always comes from here, never from the client.
         new = random.token_urlsafe(32)
         await self._store.save(_key(new), data, ttl=self._ttl, existing=False)
