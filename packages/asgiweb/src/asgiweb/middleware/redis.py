@@ -134,7 +134,7 @@ class RedisSessionStore(_Store):
         return data.encode() if isinstance(data, str) else data
 
     async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> bool:
-        """Keep it for ``ttl`` seconds; with ``existing``, only if the key is there. Return whether it is kept.
+        """Keep it for ``ttl`` seconds, with ``existing`` only if the key is there; tell whether it is kept.
 
         StoreUnavailable.
         """

@@ -14,7 +14,7 @@ class SessionStore(Protocol):
         """Return what is kept, or None."""
 
     async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> bool:
-        """Keep it for ``ttl`` seconds; with ``existing``, only if the key is there. Return whether it is kept.
+        """Keep it for ``ttl`` seconds, with ``existing`` only if the key is there; tell whether it is kept.
 
         So a session that another request has ended meanwhile does not come back.
         """
@@ -42,7 +42,7 @@ class MemorySessionStore:
         return data if expires > time.monotonic() else None
 
     async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> bool:
-        """Keep it for ``ttl`` seconds; with ``existing``, only if the key is there. Return whether it is kept."""
+        """Keep it for ``ttl`` seconds, with ``existing`` only if the key is there; tell whether it is kept."""
         if existing and await self.load(key) is None:
             return False
         now = time.monotonic()
