@@ -42,7 +42,7 @@ class MemorySessionStore:
         return data if expires > time.monotonic() else None
 
     async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> bool:
-        """Keep it for ``ttl`` seconds, with ``existing`` only if the key is there; tell whether it is kept."""
+        """Keep it for ``ttl`` seconds, with ``existing`` only if the key is there; tell whether it is."""
         if existing and await self.load(key) is None:
             return False
         now = time.monotonic()
