@@ -227,7 +227,7 @@ async def test_a_file_that_the_server_sends_has_its_length(lines: Lines) -> None
 )
 async def test_a_client_cannot_end_a_line_nor_reach_a_terminal(lines: Lines, form: str, text: str) -> None:
     async def identified(request: Request, handler: Handler) -> Response:
-        request.context["request_id"] = text
+        request.context["asgiweb.request_id"] = text
         return await handler(request)
 
     scope = http_scope(

@@ -58,7 +58,7 @@ class TestSessionStore:
             await stores[0].save("key", b'{"a":1}', ttl=600, existing=False)
             assert await stores[1].load("key") == b'{"a":1}'
             assert 590 < int(server.command("TTL", "session:key")) <= 600
-            await one.save("key", b"{}", ttl=0.0001, existing=True)
+            assert await one.save("key", b"{}", ttl=0.0001, existing=True)
             async with asyncio.timeout(PATIENCE):
                 while await other.load("key") is not None:
                     await asyncio.sleep(0.001)
@@ -67,7 +67,7 @@ class TestSessionStore:
         async with RedisSessionStore.from_url(server.url, timeout=PATIENCE) as store:
             await store.save("key", b"{}", ttl=600, existing=False)
             await store.delete("key")
-            await store.save("key", b"{}", ttl=600, existing=True)
+            assert not await store.save("key", b"{}", ttl=600, existing=True)
             assert await store.load("key") is None
             assert server.command("KEYS", "*") == ""
 
@@ -157,6 +157,8 @@ class TestRedisAway:
             async with TestClient(app) as client:
                 assert [(await client.get("/")).status_code for _ in range(2)] == [200, 429]
                 server.kill()
+                at_once = await asyncio.gather(*(client.get("/") for _ in range(5)))
+                assert {response.status_code for response in at_once} == {200}
                 for _ in range(5):
                     assert (await client.get("/")).status_code == 200
                     await asyncio.sleep(0.02)

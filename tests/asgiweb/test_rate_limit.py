@@ -71,10 +71,10 @@ class TestBucket:
         assert refused.retry_after == pytest.approx(5.0)
 
     @pytest.mark.parametrize("burst", [1, 3, 7, 10, 1000])
-    @pytest.mark.parametrize("per", [1.0, 0.1, 60.0, 3600.0])
-    def test_rounding_costs_nobody_a_token(self, burst: int, per: float) -> None:
+    @pytest.mark.parametrize("per", [1.0, 0.3, 60.0, 3600.0])
+    @pytest.mark.parametrize("now", [0.0, 12345.678, 1e6 / 3, 1e7 / 3, 1e7 + 0.1])
+    def test_rounding_costs_nobody_a_token(self, burst: int, per: float, now: float) -> None:
         quota = Quota(burst, per / burst)
-        now = time.monotonic()
         full_at = 0.0
         for number in range(burst):
             full_at, taken = take(full_at, now, quota)

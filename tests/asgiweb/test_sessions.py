@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from asgiweb import Application, HeaderError, HTTPForbidden, Request, Response, WebSocket, json_response
+from asgiweb import (
+    Application,
+    Handler,
+    HeaderError,
+    HTTPForbidden,
+    Request,
+    Response,
+    WebSocket,
+    json_response,
+)
 from asgiweb.errors import SessionError, StoreUnavailable
 from asgiweb.middleware import MemorySessionStore, Sessions, SessionStore, session_of
 from asgiweb.testing import TestClient
@@ -154,6 +163,31 @@ class TestLaziness:
             assert "set-cookie" in (await client.get("/read")).headers
             assert "set-cookie" not in (await client.get("/untouched")).headers
 
+    async def test_one_session_inside_of_another_is_another(self) -> None:
+        async def counting(request: Request, handler: Handler) -> Response:
+            session = await session_of(request)
+            session["outer"] = session.get("outer", 0) + 1
+            response = await handler(request)
+            session["after"] = session is await session_of(request)
+            return response
+
+        app = Application(middlewares=[Sessions(SECRET), counting])
+
+        @app.get("/", middlewares=[Sessions(SECRET, cookie="inner")])
+        async def index(request: Request) -> Response:
+            session = await session_of(request)
+            session["inner"] = session.get("inner", 0) + 1
+            return json_response(dict(session))
+
+        @app.get("/outer")
+        async def outer(request: Request) -> Response:
+            return json_response(dict(await session_of(request)))
+
+        async with TestClient(app) as client:
+            await client.get("/")
+            assert (await client.get("/")).json() == {"inner": 2}
+            assert (await client.get("/outer")).json() == {"outer": 3, "after": True}
+
 
 class TestTheCookie:
     async def test_its_defaults_are_safe(self, client: TestClient) -> None:
@@ -274,9 +308,9 @@ class Counting(MemorySessionStore):
         await asyncio.sleep(0)
         return await super().load(key)
 
-    async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> None:
+    async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> bool:
         self._asked("save", key)
-        await super().save(key, data, ttl=ttl, existing=existing)
+        return await super().save(key, data, ttl=ttl, existing=existing)
 
     async def delete(self, key: str) -> None:
         self._asked("delete", key)
@@ -332,7 +366,7 @@ class TestStores:
             await arrived.wait()
             await client.get("/clear", headers=cookie)
             go_on.set()
-            await task
+            assert "set-cookie" not in (await task).headers
             assert (await client.get("/read", headers=cookie)).json()["data"] == {}
             assert len(store) == 0
 
@@ -423,6 +457,28 @@ class TestWebSockets:
             assert await data(client) == {"before": True}
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
         assert "changed after acceptance" in caplog.text
+
+    async def test_a_rolling_session_that_is_only_read_is_not_lost(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        app = self.app(SECRET)
+        app.middleware(Sessions(SECRET, rolling=True))
+
+        @app.websocket("/read")
+        async def read(ws: WebSocket) -> None:
+            session = await session_of(ws.request)
+            async with ws:
+                await ws.send_json(dict(session))
+                await ws.receive()
+
+        async with TestClient(app) as client:
+            await client.get("/write?user=Ada")
+            async with client.websocket("/read") as ws:
+                assert await ws.receive_json() == {"user": "Ada"}
+                # Its signature would have another time.
+                now = time.time()
+                monkeypatch.setattr(time, "time", lambda: now + 5)
+        assert caplog.records == []
 
     async def test_a_refusal_is_a_response_like_others(self) -> None:
         store = Counting()

@@ -77,15 +77,18 @@ class CSRF:
         if request.websocket is not None or request.method not in SAFE_METHODS:
             await self._check(request)
         context = request.context
+        outer = context.get("csrf")
         context["csrf"] = self
         response = await handler(request)
-        tokens = context.get("csrf")
-        # They are only there if somebody has asked for one.
-        if isinstance(tokens, _Tokens) and tokens.csrf is self and response.status != 101:
+        tokens = context["csrf"]
+        if outer is not None:
+            context["csrf"] = outer
+        # It has become tokens if somebody has asked for one.
+        if isinstance(tokens, _Tokens) and response.status != 101:
             cookie = tokens.new_cookie()
             if cookie is not None:
                 response.headers.add("set-cookie", cookie)
-            # Two pages with one token would be of one user.
+            # What has a token in it is for one client, and no cache may give it to others.
             keep_private(response, sets_cookie=cookie is not None)
         return response
 
@@ -126,10 +129,10 @@ def csrf_token(request: Request[Any]) -> str:
 class _Tokens:
     """The secret of one client: in its cookie, which scripts cannot read, and masked in its pages."""
 
-    __slots__ = ("_new", "_request", "_seed", "csrf")
+    __slots__ = ("_csrf", "_new", "_request", "_seed")
 
     def __init__(self, request: Request[Any], csrf: CSRF) -> None:
-        self.csrf = csrf
+        self._csrf = csrf
         self._request = request
         self._seed: bytes | None = None
         self._new = False
@@ -142,12 +145,12 @@ class _Tokens:
             self._new = True
             secret = self._bound(self._seed)
         mask = random.token_bytes(_SIZE)
-        return base64.urlsafe_b64encode(mask + _xor(mask, secret)).decode()
+        return base64.urlsafe_b64encode(mask + _xor(mask, secret)).rstrip(b"=").decode()
 
     def known_secret(self) -> bytes | None:
         """Return what valid tokens unmask to; None if the client has no cookie yet, or none that is valid."""
         if self._seed is None:
-            csrf = self.csrf
+            csrf = self._csrf
             text = csrf._cookie.read(self._request)
             try:
                 seed = csrf._signer.unsign_for(csrf._cookie.name, text, csrf._cookie.max_age) if text else ""
@@ -159,11 +162,11 @@ class _Tokens:
     def new_cookie(self) -> str | None:
         if not self._new or self._seed is None:
             return None
-        csrf = self.csrf
+        csrf = self._csrf
         return csrf._cookie.write(self._request, csrf._signer.sign_for(csrf._cookie.name, self._seed.hex()))
 
     def _bound(self, seed: bytes) -> bytes:
-        bind = self.csrf._bind
+        bind = self._csrf._bind
         return hmac.digest(seed, b"" if bind is None else bind(self._request).encode(), hashlib.sha256)
 
 
@@ -176,7 +179,7 @@ def _paths(paths: Iterable[str]) -> Exempt:
 
 def _unmasked(token: str) -> bytes:
     try:
-        data = base64.urlsafe_b64decode(token.encode("ascii"))
+        data = base64.urlsafe_b64decode(token.encode("ascii") + b"==")
     except (binascii.Error, UnicodeError):
         return b""
     return _xor(data[:_SIZE], data[_SIZE:]) if len(data) == 2 * _SIZE else b""

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
+from multidict import istr
+
 from ..errors import StoreUnavailable
 from ..exceptions import HTTPServiceUnavailable, HTTPTooManyRequests
 from ..handlers import Handler
@@ -17,6 +19,9 @@ from ..response import Response
 from .token_bucket import MemoryRateLimitStore, Quota, RateLimitStore, Taken
 
 logger = logging.getLogger("asgiweb")
+
+# A multidict makes one of each other name, again and again.
+_POLICY, _LIMIT = istr("ratelimit-policy"), istr("ratelimit")
 
 #: Tells whose bucket a request takes from; None for one that is not limited.
 Key: TypeAlias = Callable[[Request[Any]], "str | Awaitable[str | None] | None"]
@@ -122,6 +127,6 @@ class RateLimit:
         if not self._headers:
             return {}
         return {
-            "ratelimit-policy": self._policy,
-            "ratelimit": f'"{self.name}";r={taken.remaining};t={math.ceil(taken.reset)}',
+            _POLICY: self._policy,
+            _LIMIT: f'"{self.name}";r={taken.remaining};t={math.ceil(taken.reset)}',
         }

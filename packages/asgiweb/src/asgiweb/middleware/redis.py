@@ -22,7 +22,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError("asgiweb.middleware.redis needs redis: pip install 'asgiweb[redis]'") from error
 
 from ..errors import StoreUnavailable
-from .token_bucket import Quota, Taken
+from .token_bucket import SLACK, Quota, Taken
 
 __all__ = ["RedisRateLimitStore", "RedisSessionStore"]
 
@@ -35,7 +35,7 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local interval, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local full_in = math.max((tonumber(redis.call('GET', KEYS[1])) or now) - now, 0) + interval
-if full_in > window + 0.5 then
+if full_in > window + interval * 0.01 then
   return {0, string.format('%.0f', full_in - interval), string.format('%.0f', full_in - window)}
 end
 redis.call('SET', KEYS[1], string.format('%.3f', now + full_in), 'PX', math.ceil(full_in / 1000))
@@ -84,7 +84,8 @@ class _Store:
         except (RedisError, OSError) as error:
             # TimeoutError is an OSError, too.
             message = f"Redis does not answer: {type(error).__name__} {error}".rstrip()
-            if failed_at is None:
+            # Not failed_at: others have waited at the same time.
+            if self._failed_at is None:
                 logger.warning("%s: %s", type(self).__name__, message)
             self._failed_at = time.monotonic()
             raise StoreUnavailable(message) from error
@@ -132,10 +133,13 @@ class RedisSessionStore(_Store):
         # Text comes from a client with decode_responses.
         return data.encode() if isinstance(data, str) else data
 
-    async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> None:
-        """Keep it for ``ttl`` seconds; with ``existing``, only if the key is there. StoreUnavailable."""
+    async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> bool:
+        """Keep it for ``ttl`` seconds, with ``existing`` only if the key is there; tell whether it is kept.
+
+        StoreUnavailable.
+        """
         milliseconds = max(round(ttl * 1000), 1)
-        await self._ask(self._client.set, self.prefix + key, data, px=milliseconds, xx=existing)
+        return bool(await self._ask(self._client.set, self.prefix + key, data, px=milliseconds, xx=existing))
 
     async def delete(self, key: str) -> None:
         """Forget it, if it is there. StoreUnavailable."""
@@ -171,5 +175,5 @@ class RedisRateLimitStore(_Store):
             self._take, keys=[self.prefix + key], args=[f"{interval:.3f}", f"{window:.3f}"]
         )
         reset = int(reset)
-        remaining = int((window - reset + 1) / interval) if allowed else 0
+        remaining = int((window - reset) / interval + SLACK) if allowed else 0
         return Taken(bool(allowed), remaining, reset / 1e6, int(late) / 1e6)

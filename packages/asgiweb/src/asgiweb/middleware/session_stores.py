@@ -13,8 +13,8 @@ class SessionStore(Protocol):
     async def load(self, key: str) -> bytes | None:
         """Return what is kept, or None."""
 
-    async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> None:
-        """Keep it for ``ttl`` seconds; with ``existing``, only if the key is there.
+    async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> bool:
+        """Keep it for ``ttl`` seconds, with ``existing`` only if the key is there; tell whether it is kept.
 
         So a session that another request has ended meanwhile does not come back.
         """
@@ -41,16 +41,17 @@ class MemorySessionStore:
         expires, data = self._sessions.get(key, (0.0, None))
         return data if expires > time.monotonic() else None
 
-    async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> None:
-        """Keep it for ``ttl`` seconds."""
+    async def save(self, key: str, data: bytes, *, ttl: float, existing: bool) -> bool:
+        """Keep it for ``ttl`` seconds, with ``existing`` only if the key is there; tell whether it is."""
         if existing and await self.load(key) is None:
-            return
+            return False
         now = time.monotonic()
         self._sessions[key] = now + ttl, data
         self._sessions.move_to_end(key)
         # Those that were saved first expire first, as long as all have the same time to live.
         while len(self._sessions) > self.max_sessions or self._oldest_expired(now):
             self._sessions.popitem(last=False)
+        return True
 
     async def delete(self, key: str) -> None:
         """Forget it, if it is there."""

@@ -79,11 +79,14 @@ class Sessions:
     async def __call__(self, request: Request[Any], handler: Handler) -> Response:
         """Let the handler answer, and keep what has become of the session."""
         context = request.context
+        outer = context.get("session")
         context["session"] = self
         response = await handler(request)
-        visit = context.get("session")
-        # It is only there if somebody has asked; one of another ``Sessions`` below this is its own to finish.
-        if isinstance(visit, _Visit) and visit.sessions is self:
+        visit = context["session"]
+        if outer is not None:
+            context["session"] = outer
+        # It has become a visit if somebody has asked for the session.
+        if isinstance(visit, _Visit):
             await visit.finish(response)
         return response
 
@@ -104,20 +107,20 @@ async def session_of(request: Request[Any]) -> Session:
 class _Visit:
     """One request whose session was asked for."""
 
-    __slots__ = ("_request", "_token", "session", "sessions")
+    __slots__ = ("_request", "_sessions", "_token", "session")
 
     def __init__(self, request: Request[Any], sessions: Sessions) -> None:
         self.session: Session | None = None
         self._request = request
-        self.sessions = sessions
+        self._sessions = sessions
         # What the cookie says, once it was found to be valid.
         self._token: str | None = None
 
     async def begin(self) -> Session:
         request = self._request
-        token = self.sessions._cookie.read(request)
+        token = self._sessions._cookie.read(request)
         try:
-            data = await self.sessions._keeper.load(token) if token else None
+            data = await self._sessions._keeper.load(token) if token else None
         except StoreUnavailable as error:
             raise HTTPServiceUnavailable("the session cannot be read now") from error
         # Another task of the same request may have been faster.
@@ -144,10 +147,12 @@ class _Visit:
         return CIMultiDict() if cookie is None else CIMultiDict({"set-cookie": cookie})
 
     async def _finish_conversation(self) -> None:
+        if self.session is None or not self.session.changed:
+            return
         before = self._token
         await self._keep()
         # An id that is the same leads to the new data, and one that was deleted in a store to none.
-        if self._token != before and (self.session or isinstance(self.sessions._keeper, _SignedCookie)):
+        if self._token != before and (self.session or isinstance(self._sessions._keeper, _SignedCookie)):
             logger.warning(
                 "websocket %r: its session was changed after acceptance in a way that only a cookie can "
                 "tell the client, and so this is lost",
@@ -157,7 +162,7 @@ class _Visit:
     async def _keep(self) -> str | None:
         """Keep the session if it has changed; return the Set-Cookie that this makes necessary."""
         session = self.session
-        sessions = self.sessions
+        sessions = self._sessions
         if session is None:
             return None
         data = session.encode()
@@ -169,8 +174,10 @@ class _Visit:
             token = await sessions._keeper.save(self._token, data, renewed=session.renewed)
         except StoreUnavailable as error:
             raise HTTPServiceUnavailable("the session cannot be kept now") from error
-        self._token = token
         session.kept(data)
+        if token is None:
+            return None
+        self._token = token
         return sessions._cookie.write(self._request, token)
 
     async def _end(self) -> str | None:
@@ -179,12 +186,12 @@ class _Visit:
         if token is None:
             return None
         try:
-            await self.sessions._keeper.delete(token)
+            await self._sessions._keeper.delete(token)
         except StoreUnavailable as error:
             raise HTTPServiceUnavailable("the session cannot be ended now") from error
         if self.session is not None:
             self.session.kept(EMPTY)
-        return self.sessions._cookie.write(self._request, "")
+        return self._sessions._cookie.write(self._request, "")
 
 
 class _SignedCookie:
@@ -231,10 +238,11 @@ class _Stored:
     async def load(self, token: str) -> bytes | None:
         return await self._store.load(_key(token)) if len(token) == _ID_SIZE else None
 
-    async def save(self, token: str | None, data: bytes, *, renewed: bool) -> str:
+    async def save(self, token: str | None, data: bytes, *, renewed: bool) -> str | None:
         if token is not None and not renewed:
-            await self._store.save(_key(token), data, ttl=self._ttl, existing=True)
-            return token
+            kept = await self._store.save(_key(token), data, ttl=self._ttl, existing=True)
+            # Ended or renewed meanwhile: the browser may have another cookie by now, which is to stay.
+            return token if kept else None
         # An id always comes from here, never from the client.
         new = random.token_urlsafe(32)
         await self._store.save(_key(new), data, ttl=self._ttl, existing=False)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from multidict import istr
+
 from ..cookies import SameSite, format_cookie
 from ..request import Request
 from ..response import Response
 
 #: Bytes of name and value that browsers take (RFC 6265bis, 5.6).
 COOKIE_SIZE = 4096
+
+# A multidict makes one of each other name, again and again.
+_VARY, _CACHE_CONTROL = istr("vary"), istr("cache-control")
 
 _SECURE_SCHEMES = frozenset({"https", "wss"})
 
@@ -68,8 +73,8 @@ def keep_private(response: Response, *, sets_cookie: bool) -> None:
     What sets a cookie is not to be stored at all: RFC 9111, 7.3, leaves that to who answers.
     """
     headers = response.headers
-    varies = [name.strip().lower() for value in headers.getall("vary", ()) for name in value.split(",")]
+    varies = [name.strip().lower() for value in headers.getall(_VARY, ()) for name in value.split(",")]
     if "cookie" not in varies and "*" not in varies:
-        headers.add("vary", "Cookie")
-    if "cache-control" not in headers:
-        headers["cache-control"] = "no-store" if sets_cookie else "private, no-cache"
+        headers.add(_VARY, "Cookie")
+    if _CACHE_CONTROL not in headers:
+        headers[_CACHE_CONTROL] = "no-store" if sets_cookie else "private, no-cache"

@@ -10,6 +10,9 @@ import time
 from collections import OrderedDict
 from typing import NamedTuple, Protocol
 
+#: Part of an interval that rounding may add up to before somebody is refused for it.
+SLACK = 0.01
+
 
 class Quota(NamedTuple):
     """A bucket of ``burst`` tokens, to which one comes each ``interval`` seconds."""
@@ -45,11 +48,10 @@ class RateLimitStore(Protocol):
 def take(full_at: float, now: float, quota: Quota) -> tuple[float, Taken]:
     """Take a token of a bucket that is full at a time; return when it will be, and what has become of it."""
     full_in = max(full_at - now, 0.0) + quota.interval
-    # Not to the last bit: 0.1 + 0.2 must not be what somebody is refused for.
-    late = full_in - quota.window * (1 + 1e-9)
-    if late > 0:
+    late = full_in - quota.window
+    if late > quota.interval * SLACK:
         return full_at, Taken(False, 0, full_in - quota.interval, late)
-    remaining = int((quota.window - full_in) / quota.interval + 1e-6)
+    remaining = int((quota.window - full_in) / quota.interval + SLACK)
     return now + full_in, Taken(True, remaining, full_in, 0.0)
 
 
