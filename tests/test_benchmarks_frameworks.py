@@ -53,7 +53,8 @@ def test_what_is_no_item_is_refused(server: Running) -> None:
     assert what_is_wrong(server, wrong).startswith("response 1 has status ")
 
 
-def test_in_one_process() -> None:
+def test_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_process, "REQUESTS", 5)
     for case in CASES:
         measured = asyncio.run(in_process.measure(case, FRAMEWORKS, rounds=2))
         assert measured.keys() == set(FRAMEWORKS)
