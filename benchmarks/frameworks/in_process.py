@@ -179,6 +179,10 @@ async def measure(case: Case, names: Sequence[str], rounds: int) -> dict[str, li
         for contender in contenders:
             contender.state = await stack.enter_async_context(started(contender.app))
             await contender.check()
+        # All of the frameworks' modules are not to be looked through before each round.
+        gc.collect()
+        gc.freeze()
+        stack.callback(gc.unfreeze)
         for number in range(rounds + 1):
             first = number % len(contenders)  # nobody is always the one who comes after the slowest
             for contender in contenders[first:] + contenders[:first]:
