@@ -1,7 +1,8 @@
 """The results for people (``python -m benchmarks.report``): charts, tables, and what README.md says.
 
 What README.md says stands between ``<!-- speed -->`` and ``<!-- /speed -->``, and between the same with
-``websockets`` and ``frameworks``. All of it is made from the committed JSON alone; a test fails if it is out of date.
+``websockets`` and ``frameworks``. All of it is made from the committed JSON alone; a test fails if it is
+out of date.
 """
 
 from __future__ import annotations

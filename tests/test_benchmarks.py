@@ -69,7 +69,7 @@ def test_files_made_from_the_results_are_up_to_date() -> None:
 
 
 def test_the_readme_has_a_place_for_results() -> None:
-    for name in ("speed", "websockets"):
+    for name in ("speed", "websockets", "frameworks"):
         assert f"<!-- {name} -->\n\nmade up\n" in report.with_block(
             report.README.read_text(), name, "made up"
         )

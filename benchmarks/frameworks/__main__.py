@@ -1,4 +1,4 @@
-"""``make bench`` for frameworks: in one process, their imports, and all pairs with servers, which take turns."""
+"""``make bench`` for frameworks: in one process, their imports, and pairs with servers, which take turns."""
 
 from __future__ import annotations
 

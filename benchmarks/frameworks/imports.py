@@ -1,7 +1,7 @@
 """How long it takes to import a framework: in fresh processes, which take turns; the best of several.
 
-It is CPU time, and what is imported is what the smallest application imports. Compiled files are there already,
-and read from the page cache.
+It is CPU time, and what is imported is what the smallest application imports. Compiled files are there
+already, and read from the page cache.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a framework itself costs for a request: no server, no socket, only ``scope``, ``receive`` and ``send``.
+"""What a framework itself costs for a request: only ``scope``, ``receive`` and ``send``, and no server.
 
 All frameworks answer some hundred requests in each round, one after the other, and take turns. A round's
 figure is CPU time; what is shown is the median of the rounds, and of their ratios.
@@ -12,7 +12,7 @@ import gc
 import importlib
 import operator
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ REQUESTS: Final = 300  # of each framework in each round
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One kind of request, what a right answer to it is, and the most that asgiweb may take of a peer's time."""
+    """One kind of request, the right answer, and the most that asgiweb may take of a peer's time."""
 
     name: str
     title: str
@@ -41,13 +41,15 @@ class Case:
     media_type: bytes = b""
     body: bytes | None = None  # None: each framework has its own
     middlewares: int = 0
-    targets: dict[str, float] = field(default_factory=dict)
+    targets: Mapping[str, float] = field(default_factory=dict)
 
 
-_TEXT: Final = {"path": "/", "media_type": b"text/plain", "body": b"Hello, world!"}
+def _text(name: str, title: str, middlewares: int, targets: Mapping[str, float]) -> Case:
+    return Case(name, title, "/", 200, b"text/plain", b"Hello, world!", middlewares, targets)
+
 
 CASES: Final = (
-    Case("text", "Text", targets={"blacksheep": 0.75, "starlette": 0.35}, **_TEXT),
+    _text("text", "Text", 0, {"blacksheep": 0.75, "starlette": 0.35}),
     Case(
         "json",
         "JSON, a parameter in the path",
@@ -57,8 +59,8 @@ CASES: Final = (
         targets={"blacksheep": 0.6, "starlette": 0.4},
     ),
     Case("not-found", "404", "/nothing/here", status=404),
-    Case("one-middleware", "Text, 1 middleware", middlewares=1, **_TEXT),
-    Case("five-middlewares", "Text, 5 middlewares", middlewares=5, **_TEXT),
+    _text("one-middleware", "Text, 1 middleware", 1, {}),
+    _text("five-middlewares", "Text, 5 middlewares", 5, {}),
 )
 
 #: The most that each middleware of asgiweb may cost, in microseconds: a fifth of what five of them add.
@@ -177,6 +179,10 @@ async def measure(case: Case, names: Sequence[str], rounds: int) -> dict[str, li
         for contender in contenders:
             contender.state = await stack.enter_async_context(started(contender.app))
             await contender.check()
+        # All of the frameworks' modules are not to be looked through before each round.
+        gc.collect()
+        gc.freeze()
+        stack.callback(gc.unfreeze)
         for number in range(rounds + 1):
             first = number % len(contenders)  # nobody is always the one who comes after the slowest
             for contender in contenders[first:] + contenders[:first]:
@@ -204,7 +210,7 @@ def _differences(more: list[float], less: list[float], steps: int) -> list[float
     return [(above - below) / steps for above, below in zip(sorted(more), sorted(less), strict=True)]
 
 
-def row(title: str, measured: dict[str, list[float]], targets: dict[str, float]) -> Row:
+def row(title: str, measured: dict[str, list[float]], targets: Mapping[str, float]) -> Row:
     """Sum up one case: medians, and asgiweb's time divided by each other's, round by round."""
     ratios = {
         name: asdict(Spread.of(map(operator.truediv, measured[OURS], values)))

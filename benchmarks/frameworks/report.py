@@ -62,12 +62,13 @@ def block() -> str:
     parts = [
         environment(first, DISTRIBUTIONS),
         "![A framework's own time](benchmarks/charts/frameworks-in-process.svg)",
-        "A framework's own CPU time for a request in one process, without a server, in µs; the targets are ratios.",
+        "A framework's own CPU time for a request, in one process without a server, in µs. The targets are "
+        "ratios of asgiweb's time to the other's.",
         in_process(first.in_process),
         imports(first.imports),
         "![Requests per second](benchmarks/charts/frameworks-requests.svg)",
-        "The requests per second of asgiweb on asgiserve, divided by those of each other pair: the median of the "
-        "rounds, and the least and the most. Bold is where the other is faster.",
+        "The requests per second of asgiweb on asgiserve, divided by those of each other pair: the median of "
+        "the rounds, and the least and the most. Bold is where the other is faster.",
         pairs(first),
         losses(first),
     ]
@@ -107,8 +108,8 @@ def pairs(results: FrameworkResults) -> str:
     lines = [["pair", *(scenario.title for scenario in scenarios)], ["---", *["---:"] * len(scenarios)]]
     ours = [number(scenario.outcomes[scenario.ours].median("rate")) for scenario in scenarios]
     lines.append([f"**{next(iter(PAIRS))}**, requests/s", *ours])
-    for name in [pair for pair in PAIRS if scenarios and pair != scenarios[0].ours]:
-        lines.append([name, *(tables.ratio_to(name, scenario) for scenario in scenarios)])
+    peers = [pair for pair in PAIRS if scenarios and pair != scenarios[0].ours]
+    lines += [[name, *(tables.ratio_to(name, scenario) for scenario in scenarios)] for name in peers]
     lines.append(["target", *("<br>".join(tables.targets(scenario)) or "none" for scenario in scenarios)])
     return table(lines)
 
@@ -134,9 +135,9 @@ def numbers(results: FrameworkResults) -> str:
     parts = [
         f"# Frameworks, {interpreter(results.versions)}",
         environment(results, DISTRIBUTIONS),
-        "In one process a cell is the median of the rounds, of CPU time for one request; “raw” is no framework. "
-        "Behind servers CPU time is of user and kernel, for one request; memory is the peak of all processes, "
-        "summed; the ratios are those of asgiweb on asgiserve: above 1, it is ahead.",
+        "In one process a cell is the median of the rounds, of CPU time for one request; “raw” is no "
+        "framework. Behind servers CPU time is of user and kernel, for one request; memory is the peak of "
+        "all processes, summed; the ratios are those of asgiweb on asgiserve: above 1, it is ahead.",
         *map(details, results.in_process),
         "## Imports",
         imports(results.imports),

@@ -1,4 +1,4 @@
-"""What is asked of frameworks behind servers; asgiweb on asgiserve has to reach a ratio to the fastest pair."""
+"""What is asked of frameworks behind servers, and how much faster asgiweb on asgiserve has to be."""
 
 from __future__ import annotations
 

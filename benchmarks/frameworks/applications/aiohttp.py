@@ -31,8 +31,8 @@ async def create_item(request: web.Request) -> web.Response:
 if __name__ == "__main__":
     asked = arguments()
     app = web.Application()
-    app.add_routes(
-        [web.get("/", hello), web.get(r"/users/{id:\d+}", show_user), web.post("/items", create_item)]
-    )
+    app.router.add_get("/", hello)
+    app.router.add_get(r"/users/{id:\d+}", show_user)
+    app.router.add_post("/items", create_item)
     loop = uvloop.new_event_loop() if asked.loop == "uvloop" else asyncio.new_event_loop()
     web.run_app(app, host="127.0.0.1", port=asked.port, access_log=None, loop=loop, print=None)

@@ -42,9 +42,9 @@ class PassThrough:
         """Do nothing."""
 
 
-def application(middlewares: int = 0) -> App:
+def application(middlewares: int = 0) -> App[Request, Response]:
     """Make the application."""
-    app = App(middleware=[PassThrough() for _ in range(middlewares)])
+    app: App[Request, Response] = App(middleware=[PassThrough() for _ in range(middlewares)])
     handler = JSONHandler(dumps=msgspec.json.encode, loads=msgspec.json.decode)
     app.req_options.media_handlers["application/json"] = handler
     app.resp_options.media_handlers["application/json"] = handler

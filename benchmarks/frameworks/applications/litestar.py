@@ -1,6 +1,9 @@
 """The application in Litestar."""
 
+from typing import Any
+
 from litestar import Litestar, MediaType, get, post
+from litestar.params import FromPath, JSONBody
 
 from .content import HELLO, Item, User, user
 from .raw import PassThrough
@@ -13,22 +16,21 @@ async def hello() -> str:
 
 
 @get("/users/{id:int}")
-async def show_user(id: int) -> User:
+async def show_user(id: FromPath[int]) -> User:
     """Answer with JSON."""
     return user(id)
 
 
 @post("/items", status_code=200)
-async def create_item(data: Item) -> Item:
+async def create_item(data: JSONBody[Item]) -> Item:
     """Validate JSON, and send it back."""
     return data
 
 
 def application(middlewares: int = 0) -> Litestar:
     """Make the application; its documentation of APIs is off."""
-    return Litestar(
-        [hello, show_user, create_item], middleware=[PassThrough] * middlewares, openapi_config=None
-    )
+    around: list[Any] = [PassThrough] * middlewares
+    return Litestar([hello, show_user, create_item], middleware=around, openapi_config=None)
 
 
 app = application()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from quart import Quart, Response, request
 
@@ -21,7 +23,8 @@ async def show_user(id: int) -> Response:
 
 async def create_item() -> Response:
     """Validate JSON, and send it back."""
-    item = item_from(await request.get_data())
+    body: Any = await request.get_data()
+    item = item_from(body)
     return Response(msgspec.json.encode(item), mimetype="application/json")
 
 
@@ -32,7 +35,7 @@ def application(middlewares: int = 0) -> Quart:
     app.add_url_rule("/users/<int:id>", view_func=show_user)
     app.add_url_rule("/items", view_func=create_item, methods=["POST"])
     for _ in range(middlewares):
-        app.asgi_app = PassThrough(app.asgi_app)  # type: ignore[method-assign]
+        app.asgi_app = PassThrough(app.asgi_app)  # type: ignore[method-assign, assignment]
     return app
 
 

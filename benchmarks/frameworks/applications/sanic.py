@@ -1,7 +1,7 @@
 """The application on sanic's own server; it has no validation of its own.
 
-It takes no part in one process: as an ASGI application sanic rewrites its own methods when it starts, which goes
-well once in a process.
+It takes no part in one process: as an ASGI application sanic rewrites its own methods when it starts,
+which goes well once in a process.
 """
 
 from __future__ import annotations
