@@ -168,7 +168,7 @@ async def test_an_event_that_comes_beside_a_comment_is_neither_lost_nor_overtake
     assert await anext(pieces) == b":\n\n"
     if moment == "while it is sent":
         assert await anext(pieces) == b":\n\n"
-    waiting = asyncio.create_task(anext(pieces)) if moment == "with the comment" else None
+    waiting = asyncio.ensure_future(anext(pieces)) if moment == "with the comment" else None
     await asyncio.sleep(0)
     feed.queue.put_nowait("a")
     feed.queue.put_nowait("b")
