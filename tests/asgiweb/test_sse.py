@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Any
@@ -157,23 +159,33 @@ async def test_silence_is_filled_with_comments_and_loses_no_event() -> None:
     assert sent == b"".join(b"data: %d\n\n" % number for number in range(20))
 
 
-async def test_an_event_that_comes_with_a_comment_is_neither_lost_nor_overtaken() -> None:
+@pytest.mark.parametrize("moment", ["with the comment", "while it is sent"])
+async def test_an_event_that_comes_beside_a_comment_is_neither_lost_nor_overtaken(moment: str) -> None:
     feed = Feed()
     stream = event_response(feed.events(), keep_alive=0.01).stream
     assert stream is not None
     pieces = aiter(stream)
     assert await anext(pieces) == b":\n\n"
-    waiting = asyncio.create_task(anext(pieces))
+    if moment == "while it is sent":
+        assert await anext(pieces) == b":\n\n"
+    waiting = asyncio.ensure_future(anext(pieces)) if moment == "with the comment" else None
     await asyncio.sleep(0)
     feed.queue.put_nowait("a")
     feed.queue.put_nowait("b")
-    # The loop turns only when the time for the comment has passed, too.
-    time.sleep(0.05)
-    assert await waiting == b":\n\n"
-    assert await anext(pieces) == b"data: a\n\n"
+    if waiting is not None:
+        # The loop turns only when the time for the comment has passed, too.
+        time.sleep(0.05)
+        sent = [await waiting]
+    else:
+        await asyncio.sleep(0)
+        sent = []
+    while b"data: a\n\n" not in sent:
+        sent.append(await anext(pieces))
     await asyncio.sleep(0.01)
     assert feed.taken == 1
-    assert await anext(pieces) == b"data: b\n\n"
+    while b"data: b\n\n" not in sent:
+        sent.append(await anext(pieces))
+    assert [piece for piece in sent if piece != b":\n\n"] == [b"data: a\n\n", b"data: b\n\n"]
     await close_stream(stream)
 
 
@@ -342,6 +354,24 @@ async def test_a_response_that_is_not_sent_closes_its_iterator() -> None:
 
     assert (await Exchange().run(app)).body == b"other"
     assert iterator.closed == 1
+
+
+async def test_nothing_of_a_stream_is_left_when_it_has_ended() -> None:
+    feed = Feed("a")
+    events = feed.events()
+    left = weakref.ref(events)
+    exchange = Exchange()
+    task = asyncio.create_task(exchange.run(event_response(events, keep_alive=1000)))
+    del events
+    await until_sent(exchange, b"data: a")
+    exchange.leave()
+    with pytest.raises(ClientDisconnected):
+        await task
+    del task
+    async with asyncio.timeout(20):
+        while left() is not None:
+            await asyncio.sleep(0)
+            gc.collect()
 
 
 async def test_head_gets_no_events() -> None:

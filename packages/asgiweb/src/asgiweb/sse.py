@@ -136,17 +136,38 @@ def last_event_id(request: Request[Any]) -> str | None:
 class EventStream:
     """The body of an event response: what is sent, piece by piece."""
 
+    __slots__ = (
+        "_closed",
+        "_ending",
+        "_events",
+        "_first",
+        "_keep_alive",
+        "_last",
+        "_next",
+        "_producer",
+        "_reader",
+        "_shutdown",
+        "_silent",
+        "_timer",
+        "_wanted",
+    )
+
     def __init__(self, events: AsyncIterable[Event | str], first: bytes, keep_alive: float | None) -> None:
         self._events = events
         self._first = first
         self._keep_alive = keep_alive
         self._producer: asyncio.Task[None] | None = None
         self._shutdown: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        # When there was something to send.
+        self._last = 0.0
+        self._silent = False
+        # An event that was made and not yet sent.
         self._next: bytes | None = None
-        # There is an event to send, or there will be none any more.
-        self._news = asyncio.Event()
-        # The event before has been sent.
-        self._wanted = asyncio.Event()
+        # The sender waits for the first, and the iterator for the second. With two asyncio.Events and an
+        # asyncio.timeout() instead, an event costs twice as much.
+        self._reader: asyncio.Future[None] | None = None
+        self._wanted: asyncio.Future[None] | None = None
         self._ending = False
         self._closed = False
 
@@ -156,45 +177,62 @@ class EventStream:
     async def __anext__(self) -> bytes:
         if self._closed:
             raise StopAsyncIteration
+        loop = asyncio.get_running_loop()
         if self._producer is None:
-            self._start()
+            self._start(loop)
             return self._first
         if self._next is None:
-            self._news.clear()
-            self._wanted.set()
-            try:
-                async with asyncio.timeout(self._keep_alive):
-                    while self._next is None and not self._ending:
-                        await self._news.wait()
-            except TimeoutError:
-                return _KEEP_ALIVE
-        if self._next is None:
+            # What came before has been sent.
+            _wake(self._wanted)
+        while self._next is None and not self._ending and not self._silent:
+            self._reader = loop.create_future()
+            await self._reader
+        self._last = loop.time()
+        if self._next is not None:
+            piece, self._next = self._next, None
+            return piece
+        if self._ending:
             await self.aclose()
             raise StopAsyncIteration
-        piece, self._next = self._next, None
-        return piece
+        self._silent = False
+        return _KEEP_ALIVE
 
-    def _start(self) -> None:
-        self._producer = asyncio.create_task(self._produce())
-        self._shutdown = asyncio.create_task(wait_in_loop())
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._wanted = loop.create_future()
+        self._producer = loop.create_task(self._produce(loop, self._wanted))
+        self._shutdown = loop.create_task(wait_in_loop())
         for task in (self._producer, self._shutdown):
             task.add_done_callback(self._end)
+        self._last = loop.time()
+        self._listen()
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._ending = True
-        self._news.set()
+        _wake(self._reader)
 
-    async def _produce(self) -> None:
+    def _listen(self) -> None:
+        """Look for a silence, and again when there can be one at the earliest."""
+        if self._keep_alive is None:
+            return
+        loop = asyncio.get_running_loop()
+        rest = self._last + self._keep_alive - loop.time()
+        if rest <= 0:
+            self._silent = True
+            _wake(self._reader)
+            rest = self._keep_alive
+        self._timer = loop.call_later(rest, self._listen)
+
+    async def _produce(self, loop: asyncio.AbstractEventLoop, wanted: asyncio.Future[None]) -> None:
         try:
-            await self._wanted.wait()
+            await wanted
             async for event in self._events:
                 if self._closed:
                     # It has caught its cancellation, and goes on.
                     break
-                self._wanted.clear()
                 self._next = (event if isinstance(event, Event) else Event(event)).encoded
-                self._news.set()
-                await self._wanted.wait()
+                _wake(self._reader)
+                self._wanted = loop.create_future()
+                await self._wanted
         finally:
             await close_stream(self._events)
 
@@ -203,6 +241,8 @@ class EventStream:
         if self._closed:
             return
         self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         if self._producer is None or self._shutdown is None:
             await close_stream(self._events)
             return
@@ -211,3 +251,8 @@ class EventStream:
         await asyncio.wait([self._producer])
         if not self._producer.cancelled():
             self._producer.result()
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
