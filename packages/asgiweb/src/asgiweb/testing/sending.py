@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 
@@ -34,7 +35,8 @@ class SentBody:
                 return {"type": "http.disconnect"}
             if self._next is None:
                 self._next = asyncio.create_task(self._pull())
-            await asyncio.wait([self._next, self._gone], return_when=asyncio.FIRST_COMPLETED)
+            first: list[asyncio.Future[Any]] = [self._next, self._gone]
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if not self._next.done():
                 return {"type": "http.disconnect"}
             pulled, self._next = self._next, None
