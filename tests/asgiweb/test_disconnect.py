@@ -92,6 +92,23 @@ async def test_of_a_large_body_that_nobody_reads_no_more_than_a_little_is_held()
         assert not await request.is_disconnected()
     assert exchange.received == 2
     assert len(await request.body()) == 200_000
+    assert not await request.is_disconnected()
+    exchange.leave()
+    await asyncio.sleep(0)
+    assert await request.is_disconnected()
+
+
+@VERSIONS
+async def test_a_request_without_a_body_can_still_be_read(spec_version: str) -> None:
+    exchange = Exchange(scope_of(spec_version))
+    request = Request(Application(), exchange.scope, exchange.receive, None, {})
+    for _ in range(2):
+        assert not await request.is_disconnected()
+    async with asyncio.timeout(30):
+        assert await request.body() == b""
+    exchange.leave()
+    await asyncio.sleep(0)
+    assert await request.is_disconnected()
 
 
 async def test_asking_between_the_pieces_of_a_body_takes_none() -> None:

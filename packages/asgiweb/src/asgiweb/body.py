@@ -88,11 +88,12 @@ class BodyReader:
         self._started = True
         more = True
         while more:
-            if self._held:
-                message = self._held.popleft()
-            else:
+            if not self._held:
                 async with self._receiving:
                     message = self._held.popleft() if self._held else await self._receive()
+            else:
+                # Not behind who waits for the disconnect.
+                message = self._held.popleft()
             if message["type"] == "http.disconnect":
                 self.left = True
                 raise ClientDisconnected("the client left before the end of the body")
@@ -103,6 +104,7 @@ class BodyReader:
                 self._size += len(piece)
                 self._check(self._size)
                 yield piece
+        self._held_size = 0
 
     def _check(self, size: int) -> None:
         if self._limit and size > self._limit:
@@ -126,7 +128,7 @@ class BodyReader:
 
         None while more of the body stands in the way than is held, or somebody reads it.
         """
-        if not self._complete and (self._started or self._held_size >= HELD_SIZE):
+        if self._held_size >= HELD_SIZE or (self._started and not self._complete):
             return None
         return await self._receive_next()
 
@@ -137,10 +139,11 @@ class BodyReader:
                 return {"type": "http.disconnect"}
             message = await self._receive()
             self.left = message["type"] == "http.disconnect"
-            if not self._complete:
+            if not self._complete or not self.left:
+                # Also of a body that is none: who reads it waits for this message.
                 self._held.append(message)
                 self._held_size += len(message.get("body", b""))
-                self._complete = not self.left and not message.get("more_body", False)
+                self._complete = self._complete or not (self.left or message.get("more_body", False))
         return message
 
 
