@@ -114,8 +114,6 @@ class BodyReader:
             self.left = True
             raise ClientDisconnected("the client left before the end of the body")
         self._complete = not message.get("more_body", False)
-        if self._complete:
-            self._held_size = 0
         self._size += len(message.get("body", b""))
         self._check(self._size)
         return message
@@ -142,7 +140,7 @@ class BodyReader:
 
         None while more of the body stands in the way than is held, or somebody reads it.
         """
-        if self._held_size >= HELD_SIZE or (self._started and not self._complete):
+        if not self._complete and (self._started or self._held_size >= HELD_SIZE):
             return None
         return await self._receive_next()
 
@@ -153,13 +151,15 @@ class BodyReader:
                 return {"type": "http.disconnect"}
             message = await self._receive()
             self.left = message["type"] == "http.disconnect"
-            if not self._complete or not self.left:
-                # Also of a body that is none: who reads it waits for this message.
-                if self._held is None:
-                    self._held = deque()
-                self._held.append(message)
-                self._held_size += len(message.get("body", b""))
-                self._complete = self._complete or not (self.left or message.get("more_body", False))
+            if not self.left:
+                self._complete = not message.get("more_body", False)
+            elif self._complete:
+                return message
+            # Also of a body that is none: who reads it waits for this message.
+            if self._held is None:
+                self._held = deque()
+            self._held.append(message)
+            self._held_size += len(message.get("body", b""))
         return message
 
 

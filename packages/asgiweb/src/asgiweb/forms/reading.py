@@ -13,12 +13,11 @@ from ..exceptions import (
     HTTPBadRequest,
     HTTPContentTooLarge,
     HTTPException,
-    HTTPUnprocessableContent,
     HTTPUnsupportedMediaType,
 )
 from ..fields import Misfit, convert_fields
 from ..headers import media_type
-from ..models import json_pointer
+from ..models import json_pointer, misfit
 from .data import FormData
 from .limits import FormLimits
 from .spool import Memory, Spool, close_files
@@ -111,7 +110,4 @@ def form_into(form: FormData, model: Any) -> Any:
     try:
         return convert_fields(form.items(), model)
     except Misfit as error:
-        raise HTTPUnprocessableContent(
-            "the form is not what is expected here",
-            members={"errors": [{"detail": error.detail, "pointer": json_pointer(error.steps)}]},
-        ) from None
+        raise misfit("form", error.detail, pointer=json_pointer(error.steps)) from None
