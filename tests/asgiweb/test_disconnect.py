@@ -92,6 +92,42 @@ async def test_of_a_large_body_that_nobody_reads_no_more_than_a_little_is_held()
         assert not await request.is_disconnected()
     assert exchange.received == 2
     assert len(await request.body()) == 200_000
+    assert not await request.is_disconnected()
+    exchange.leave()
+    await asyncio.sleep(0)
+    assert await request.is_disconnected()
+
+
+@VERSIONS
+async def test_a_request_without_a_body_can_still_be_read(spec_version: str) -> None:
+    exchange = Exchange(scope_of(spec_version))
+    request = Request(Application(), exchange.scope, exchange.receive, None, {})
+    for _ in range(2):
+        assert not await request.is_disconnected()
+    async with asyncio.timeout(30):
+        assert await request.body() == b""
+    exchange.leave()
+    await asyncio.sleep(0)
+    assert await request.is_disconnected()
+
+
+async def test_a_large_body_that_is_there_as_a_whole_does_not_hide_the_disconnect() -> None:
+    headers = [(b"content-length", b"100000")]
+    exchange = Exchange(scope_of("2.4", method="POST", headers=headers), body=[b"x" * 100_000])
+    request = Request(Application(), exchange.scope, exchange.receive, None, {})
+    exchange.leave()
+    await asyncio.sleep(0)
+    assert await request.is_disconnected()
+    assert len(await request.body()) == 100_000
+
+
+async def test_of_a_body_that_was_not_announced_no_more_than_a_little_is_held() -> None:
+    exchange = Exchange(scope_of("2.4", http_version="2"), body=[b"x" * 50_000] * 4)
+    request = Request(Application(), exchange.scope, exchange.receive, None, {})
+    for _ in range(10):
+        assert not await request.is_disconnected()
+    assert exchange.received == 2
+    assert len(await request.body()) == 200_000
 
 
 async def test_asking_between_the_pieces_of_a_body_takes_none() -> None:

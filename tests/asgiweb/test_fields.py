@@ -77,6 +77,21 @@ def query(model: Any, text: str) -> Any:
     return Request(Application(), exchange.scope, exchange.receive, None, {}).query_as(model)
 
 
+class Range(msgspec.Struct):
+    first: int
+    last: int
+
+    def __post_init__(self) -> None:
+        if self.first > self.last:
+            raise ValueError("the last is before the first")
+
+
+def test_what_a_model_finds_wrong_as_a_whole_has_no_name() -> None:
+    with pytest.raises(HTTPUnprocessableContent, match="the last is before the first") as caught:
+        query(Range, "first=2&last=1")
+    assert caught.value.members == {"errors": [{"detail": "the last is before the first"}]}
+
+
 def mistake(model: Any, text: str) -> tuple[str, str]:
     with pytest.raises(HTTPUnprocessableContent) as caught:
         query(model, text)

@@ -7,6 +7,8 @@ import contextlib
 import dataclasses
 import io
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -15,7 +17,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from multidict import CIMultiDict, CIMultiDictProxy
 
 from asgiweb import (
     Application,
@@ -32,7 +33,7 @@ from asgiweb import (
 )
 from asgiweb.asgi import Message
 from asgiweb.forms import FormData, FormLimits, UploadedFile
-from asgiweb.forms.uploads import Memory
+from asgiweb.forms.spool import Memory, Spool, close_files
 from tests.asgiweb.exchange import Exchange, client_of, http_scope
 
 URLENCODED = "application/x-www-form-urlencoded"
@@ -383,16 +384,17 @@ class TestFiles:
 
     async def test_a_file_that_grows_leaves_memory_at_once(self) -> None:
         memory = Memory(100)
-        file = UploadedFile("f", "", CIMultiDictProxy(CIMultiDict()), memory)
+        spool = Spool(memory)
         for _ in range(10):
-            await file.write(b"x" * 10)
-        assert (memory.left, file.in_memory) == (0, True)
-        await file.write(b"x")
+            await spool.write(b"x" * 10)
+        assert (memory.left, spool.size) == (0, 100)
+        await spool.write(b"x")
         assert memory.left == 100
-        await file.finish()
-        assert not file.in_memory
-        assert await file.read() == b"x" * 101
-        await file.aclose()
+        await spool.finish()
+        assert not isinstance(spool.file, io.BytesIO)
+        assert spool.file.read() == b"x" * 101
+        await close_files([spool.file])
+        assert spool.file.closed
 
     @pytest.mark.parametrize("end", ["answer", "stream", "error", "dropped", "disconnect"])
     async def test_files_are_closed_whatever_becomes_of_the_request(self, end: str) -> None:
@@ -504,3 +506,23 @@ async def test_files_are_fields_of_a_dataclass() -> None:
     model = await request_of([part("file", b"1", "a"), part("width", b"7"), b"--b--"]).form(Picture)
     assert (model.file.size, model.width) == (1, 7)
     assert isinstance(model.file.file, io.BytesIO)
+
+
+def test_only_multipart_needs_a_library() -> None:
+    code = """
+import asyncio, sys
+sys.modules["multipart"] = None
+from asgiweb.forms import FormLimits, Part
+from tests.asgiweb.test_forms import MULTIPART, URLENCODED, request_of
+
+async def main():
+    assert (await request_of(b"a=1", URLENCODED).form(limits=FormLimits())).text("a") == "1"
+    try:
+        await request_of(b"--b--", MULTIPART).form()
+    except ImportError as error:
+        print(error)
+
+asyncio.run(main())
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'asgiweb[forms]'" in result.stdout

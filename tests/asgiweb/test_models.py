@@ -110,6 +110,8 @@ async def test_what_does_not_fit_is_said_with_a_json_pointer(
     with pytest.raises(HTTPUnprocessableContent) as caught:
         await request_of(body).json(model)
     assert caught.value.members == {"errors": [{"detail": detail, "pointer": pointer}]}
+    # Who gets text has only this.
+    assert caught.value.detail.endswith(f"{detail}, at {pointer}")
 
 
 @pytest.mark.parametrize("model", [Any, Order])

@@ -53,7 +53,7 @@ class BodyReader:
         self._reading = asyncio.Lock()
         self._receiving = asyncio.Lock()
         # What came before anybody asked for it, because the disconnect was looked for.
-        self._held: deque[Message] = deque()
+        self._held: deque[Message] | None = None
         self._held_size = 0
         self._hold = hold
         #: Whether the client is known to have left.
@@ -74,8 +74,15 @@ class BodyReader:
         """Return the whole body, which is kept for whoever asks next, or asks meanwhile in another task."""
         async with self._reading:
             if self._body is None:
+                self._begin()
                 # Most bodies come in one piece, which is then not copied.
-                pieces = [piece async for piece in self.stream()]
+                pieces: list[bytes] = []
+                more = True
+                while more:
+                    message = await self._receive_piece()
+                    more = message.get("more_body", False)
+                    if piece := message.get("body"):
+                        pieces.append(piece)
                 self._body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             return self._body
 
@@ -84,27 +91,34 @@ class BodyReader:
         if self._body is not None:
             yield self._body
             return
+        self._begin()
+        more = True
+        while more:
+            message = await self._receive_piece()
+            more = message.get("more_body", False)
+            if piece := message.get("body"):
+                yield piece
+
+    def _begin(self) -> None:
         self._check(max(self._declared, self._size))
         if self._started:
             raise BodyConsumed("the body was streamed already: read it with request.body() to have it twice")
         self._started = True
-        more = True
-        while more:
-            if self._held:
-                message = self._held.popleft()
-            else:
-                async with self._receiving:
-                    message = self._held.popleft() if self._held else await self._receive()
-            if message["type"] == "http.disconnect":
-                self.left = True
-                raise ClientDisconnected("the client left before the end of the body")
-            piece = message.get("body", b"")
-            more = message.get("more_body", False)
-            self._complete = not more
-            if piece:
-                self._size += len(piece)
-                self._check(self._size)
-                yield piece
+
+    async def _receive_piece(self) -> Message:
+        if self._held:
+            # Not behind who waits for the disconnect.
+            message = self._held.popleft()
+        else:
+            async with self._receiving:
+                message = self._held.popleft() if self._held else await self._receive()
+        if message["type"] == "http.disconnect":
+            self.left = True
+            raise ClientDisconnected("the client left before the end of the body")
+        self._complete = not message.get("more_body", False)
+        self._size += len(message.get("body", b""))
+        self._check(self._size)
+        return message
 
     async def receive(self) -> Message:
         """Receive as an ASGI application does, without limit; a body that was read as a whole comes again.
@@ -157,10 +171,15 @@ class BodyReader:
                 return {"type": "http.disconnect"}
             message = await self._receive()
             self.left = message["type"] == "http.disconnect"
-            if not self._complete:
-                self._held.append(message)
-                self._held_size += len(message.get("body", b""))
-                self._complete = not self.left and not message.get("more_body", False)
+            if not self.left:
+                self._complete = not message.get("more_body", False)
+            elif self._complete:
+                return message
+            # Also of a body that is none: who reads it waits for this message.
+            if self._held is None:
+                self._held = deque()
+            self._held.append(message)
+            self._held_size += len(message.get("body", b""))
         return message
 
 

@@ -15,8 +15,7 @@ from typing import Any
 import msgspec
 from multidict import MultiMapping
 
-from .exceptions import HTTPUnprocessableContent
-from .models import IN_A_VALUE, explain
+from .models import IN_A_VALUE, explain, misfit
 
 _NOTHING = object()
 
@@ -102,10 +101,9 @@ def query_into(query: MultiMapping[str], model: Any) -> Any:
     try:
         return convert_fields(query.items(), model)
     except Misfit as error:
-        raise HTTPUnprocessableContent(
-            "the query is not what is expected here",
-            members={"errors": [{"detail": error.detail, "parameter": "".join(error.steps[:1])}]},
-        ) from None
+        # What a model finds wrong as a whole has no name.
+        place = {"parameter": error.steps[0]} if error.steps else {}
+        raise misfit("query", error.detail, **place) from None
 
 
 def _inspect(model: Any) -> tuple[Mapping[str, Field], Field | None]:
@@ -142,7 +140,7 @@ def _field(kind: Any) -> Field:
         if isinstance(each, (inspect.CollectionType, inspect.TupleType)):
             many = True
             items = each.item_types if isinstance(each, inspect.TupleType) else (each.item_type,)
-            kinds += [kind for item in items for kind in _alternatives(item)]
+            kinds += [alternative for item in items for alternative in _alternatives(item)]
     return Field(
         many=many,
         text=any(_takes_empty_text(each) for each in kinds),

@@ -49,10 +49,7 @@ def decode_body(body: bytes, model: Any) -> Any:
             # All is well but a number that is too large.
             raise HTTPBadRequest(f"the body is {_reason(error)}") from None
         detail, steps = explain(error)
-        raise HTTPUnprocessableContent(
-            "the body is not what is expected here",
-            members={"errors": [{"detail": detail, "pointer": json_pointer(steps)}]},
-        ) from None
+        raise misfit("body", detail, pointer=json_pointer(steps)) from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise HTTPBadRequest(f"the body is {_reason(error)}") from None
 
@@ -76,6 +73,13 @@ def _decoder(model: Any) -> msgspec.json.Decoder[Any]:
 @lru_cache(maxsize=256)
 def _kept_decoder(model: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(model)
+
+
+def misfit(what: str, detail: str, **place: str) -> HTTPUnprocessableContent:
+    """Make the answer to a body, form or query that does not fit, with the place in its problem details."""
+    where = "".join(f", at {name}" for name in place.values())
+    message = f"the {what} is not what is expected here: {detail}{where}"
+    return HTTPUnprocessableContent(message, members={"errors": [{"detail": detail, **place}]})
 
 
 def explain(error: msgspec.ValidationError) -> tuple[str, list[str]]:

@@ -277,7 +277,7 @@ class Request(Generic[State]):
 
         HTTPBadRequest, HTTPContentTooLarge, HTTPUnsupportedMediaType, ClientDisconnected.
         """
-        from .forms.parts import read_parts
+        from .forms.multipart import read_parts
 
         content_type = self.headers.get("content-type", "")
         return read_parts(self._reader().stream(), content_type, limits or self._form_limits())

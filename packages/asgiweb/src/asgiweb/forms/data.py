@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from multidict import MultiDictProxy
 
+from .spool import close_files
 from .uploads import UploadedFile
 
 
@@ -24,6 +25,4 @@ class FormData(MultiDictProxy["str | UploadedFile"]):
 
     async def aclose(self) -> None:
         """Close the files, which removes them; happens by itself when the request has been answered."""
-        for value in self.values():
-            if isinstance(value, UploadedFile):
-                await value.aclose()
+        await close_files(value.file for value in self.values() if isinstance(value, UploadedFile))

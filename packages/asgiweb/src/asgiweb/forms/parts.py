@@ -1,69 +1,21 @@
-"""multipart/form-data, part by part as it comes (RFC 7578), by the parser of the library multipart.
-
-Nothing of a part is kept here but its head and at most one piece of the body. What nobody reads is skipped.
-"""
+"""One part of a multipart form, while it comes."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Iterator
-from typing import TypeAlias
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from ..errors import BodyConsumed
 from ..exceptions import HTTPBadRequest, HTTPContentTooLarge, HTTPUnsupportedMediaType
-from ..headers import CHARSETS, media_type
+from ..headers import CHARSETS
 from .filenames import safe_filename
-from .limits import FormLimits
 
-try:
-    from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
-except ImportError as missing:
-    raise ImportError(
-        "multipart/form-data needs the library multipart: pip install 'asgiweb[forms]'"
-    ) from missing
+if TYPE_CHECKING:
+    from multipart import MultipartSegment
 
-Event: TypeAlias = "MultipartSegment | bytes | None"
-
-# RFC 2046, 5.1.1: at most 70 characters. A longer one would be compared with every piece of the body.
-_BOUNDARY = re.compile(
-    r"(?:^|;)[ \t]*boundary[ \t]*=[ \t]*"
-    r'(?:"(?P<quoted>[ -!#-~]{1,70})"|(?P<token>[!-:<-~]{1,70}))[ \t]*(?=;|$)',
-    re.IGNORECASE,
-)
-
-
-class _Events:
-    """What the parser finds, one by one; None ends a part. StopAsyncIteration at the end of the form."""
-
-    __slots__ = ("_found", "_parser", "_stream", "text_left")
-
-    def __init__(self, stream: AsyncIterator[bytes], parser: PushMultipartParser, limits: FormLimits) -> None:
-        self._stream = stream
-        self._parser = parser
-        self._found: Iterator[Event] = iter(())
-        #: Bytes of text that may still come, in all parts.
-        self.text_left = limits.text_size
-
-    def __aiter__(self) -> _Events:
-        return self
-
-    async def __anext__(self) -> Event:
-        try:
-            while True:
-                for event in self._found:
-                    return event
-                try:
-                    piece = await anext(self._stream)
-                except StopAsyncIteration:
-                    self._parser.close()
-                    raise
-                self._found = self._parser.parse(piece)
-        except ParserLimitReached as error:
-            raise HTTPContentTooLarge(f"the head of a part of the form is too large: {error}") from None
-        except MultipartError as error:
-            raise HTTPBadRequest(f"the body is no multipart/form-data: {error}") from None
+    from .multipart import Events
 
 
 class Part:
@@ -74,7 +26,7 @@ class Part:
 
     __slots__ = ("_charset", "_events", "content_type", "filename", "headers", "name")
 
-    def __init__(self, segment: MultipartSegment, events: _Events) -> None:
+    def __init__(self, segment: MultipartSegment, events: Events) -> None:
         #: The name of the field.
         self.name: str = segment.name or ""
         #: As it was sent, which may be a path, or empty; None for a field that is no file.
@@ -84,7 +36,7 @@ class Part:
         #: The header fields of this part.
         self.headers = CIMultiDictProxy(CIMultiDict(segment.headerlist))
         self._charset = (segment.charset or "utf-8").lower()
-        self._events: _Events | None = events
+        self._events: Events | None = events
 
     def __repr__(self) -> str:
         return f"<Part {self.name!r}{'' if self.filename is None else f' with the file {self.filename!r}'}>"
@@ -102,7 +54,7 @@ class Part:
                 return
             yield event
 
-    def _take(self) -> _Events:
+    def _take(self) -> Events:
         events, self._events = self._events, None
         if events is None:
             raise BodyConsumed(f"{self!r} has gone by: read a part once, before the next one is asked for")
@@ -137,39 +89,3 @@ class Part:
     def leave(self) -> None:
         """Let nobody read on: the next part is asked for."""
         self._events = None
-
-
-async def read_parts(
-    stream: AsyncIterator[bytes], content_type: str, limits: FormLimits
-) -> AsyncIterator[Part]:
-    """Yield the parts of a body. HTTPBadRequest, HTTPContentTooLarge, HTTPUnsupportedMediaType."""
-    events = _Events(stream, _parser(content_type, limits), limits)
-    fields = files = 0
-    async for event in events:
-        if not isinstance(event, MultipartSegment):
-            # It belongs to a part that was not read to its end.
-            continue
-        part = Part(event, events)
-        if part.filename is None:
-            fields += 1
-            if fields > limits.fields:
-                raise HTTPContentTooLarge(f"the form has more than {limits.fields} fields")
-        else:
-            files += 1
-            if files > limits.files:
-                raise HTTPContentTooLarge(f"the form has more than {limits.files} files")
-        yield part
-        part.leave()
-
-
-def _parser(content_type: str, limits: FormLimits) -> PushMultipartParser:
-    if media_type(content_type) != "multipart/form-data":
-        raise HTTPUnsupportedMediaType("the body is not multipart/form-data")
-    match = _BOUNDARY.search(content_type.partition(";")[2])
-    if match is None:
-        raise HTTPBadRequest("the Content-Type names no boundary of 1 to 70 characters (RFC 2046, 5.1.1)")
-    return PushMultipartParser(
-        match["quoted"] or match["token"],
-        max_header_size=limits.part_header_size,
-        max_header_count=limits.part_headers,
-    )

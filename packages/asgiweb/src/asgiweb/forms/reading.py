@@ -13,15 +13,15 @@ from ..exceptions import (
     HTTPBadRequest,
     HTTPContentTooLarge,
     HTTPException,
-    HTTPUnprocessableContent,
     HTTPUnsupportedMediaType,
 )
 from ..fields import Misfit, convert_fields
 from ..headers import media_type
-from ..models import json_pointer
+from ..models import json_pointer, misfit
 from .data import FormData
 from .limits import FormLimits
-from .uploads import Memory, UploadedFile
+from .spool import Memory, Spool, close_files
+from .uploads import UploadedFile
 
 
 class FormReader:
@@ -80,36 +80,29 @@ def _parse_urlencoded(body: bytes, limits: FormLimits) -> FormData:
 
 
 async def _read_multipart(body: BodyReader, content_type: str, limits: FormLimits) -> FormData:
-    from .parts import read_parts
+    from .multipart import read_parts
 
     fields: MultiDict[str | UploadedFile] = MultiDict()
-    form = FormData(fields)
+    spools: list[Spool] = []
     memory = Memory(limits.memory_size)
     try:
         async for part in read_parts(body.stream(), content_type, limits):
             if part.filename is None:
                 fields.add(part.name, await part.text())
                 continue
-            file = UploadedFile(part.filename, part.content_type, part.headers, memory)
-            fields.add(part.name, file)
+            spool = Spool(memory)
+            spools.append(spool)
             async for piece in part:
-                await file.write(piece)
-            await file.finish()
+                await spool.write(piece)
+            await spool.finish()
+            # Browsers send a file without a name and content where none was chosen.
+            if part.filename or spool.size:
+                file = UploadedFile(part.filename, part.content_type, part.headers, spool.file, spool.size)
+                fields.add(part.name, file)
     except BaseException:
-        await form.aclose()
+        await close_files(spool.file for spool in spools)
         raise
-    return _without_unchosen(form)
-
-
-def _without_unchosen(form: FormData) -> FormData:
-    """Leave out what browsers send where no file was chosen: an empty name, and nothing in it."""
-    return FormData(
-        MultiDict(
-            (name, value)
-            for name, value in form.items()
-            if isinstance(value, str) or value.filename or value.size
-        )
-    )
+    return FormData(fields)
 
 
 def form_into(form: FormData, model: Any) -> Any:
@@ -117,7 +110,4 @@ def form_into(form: FormData, model: Any) -> Any:
     try:
         return convert_fields(form.items(), model)
     except Misfit as error:
-        raise HTTPUnprocessableContent(
-            "the form is not what is expected here",
-            members={"errors": [{"detail": error.detail, "pointer": json_pointer(error.steps)}]},
-        ) from None
+        raise misfit("form", error.detail, pointer=json_pointer(error.steps)) from None
