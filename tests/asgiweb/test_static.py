@@ -371,9 +371,12 @@ class TestDigests:
         response = await get(root, "app.0123456789ab.css")
         assert (response.text, response.headers["cache-control"]) == ("bundled", "no-cache")
 
-    @pytest.mark.parametrize("path", ["nothing.css", "../outside/secret.txt", ".env", "css", "", "pipe"])
+    @pytest.mark.parametrize(
+        "path", ["nothing.css", "../outside/secret.txt", ".env", "css", "", "pipe", "link"]
+    )
     async def test_only_files_that_can_be_seen_have_one(self, root: Path, path: str) -> None:
         os.mkfifo(root / "pipe")
+        (root / "link").symlink_to("../outside/secret.txt")
         app, assets = self.app(root)
         request = Request(app, http_scope(), Exchange().receive, None, {})
         with pytest.raises(UrlError, match="static"):
