@@ -490,6 +490,18 @@ class TestMiddlewares:
         assert exchange.body == CONTENT.upper()
         assert open_descriptors(large) == 0
 
+    async def test_a_stream_that_is_read_to_its_end_is_closed(self, large: Path) -> None:
+        async def reading(request: Request, handler: Handler) -> Response:
+            response = await handler(request)
+            assert response.stream is not None
+            kept.append(response)
+            body = b"".join([piece async for piece in response.stream if isinstance(piece, bytes)])
+            assert open_descriptors(large) == 0
+            return Response(body)
+
+        kept: list[Response] = []
+        assert (await run(large, self.SCOPE, middlewares=[reading])).body == CONTENT
+
     async def test_headers_that_are_added_are_sent_and_the_server_still_sends_the_file(
         self, large: Path
     ) -> None:

@@ -366,6 +366,11 @@ class TestDigests:
                 assert response.headers["content-encoding"] == "br"
                 assert response.headers["cache-control"] == IMMUTABLE
 
+    async def test_a_directory_may_have_such_a_name(self, root: Path) -> None:
+        (root / "v.0123456789ab").mkdir()
+        (root / "v.0123456789ab" / "index.html").write_text("v")
+        assert (await get(root, "v.0123456789ab")).headers["location"] == "v.0123456789ab/"
+
     async def test_a_file_of_that_very_name_comes_first(self, root: Path) -> None:
         (root / "app.0123456789ab.css").write_text("bundled")
         response = await get(root, "app.0123456789ab.css")
@@ -402,7 +407,7 @@ class TestDigests:
         "name", ["app.css", "app.0123456789AB.css", "0123456789ab.css", "a/.0123456789ab"]
     )
     def test_other_names_have_none(self, name: str) -> None:
-        assert without_digest(name) is None
+        assert without_digest(name) == (name, "")
 
 
 class TestVariants:
