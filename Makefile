@@ -6,7 +6,9 @@
 # make docs     write the parts of the reference that are made from code
 # make bench    compare the speed of servers   (make bench ARGS="--servers asgiserve uvicorn --scenarios get")
 # make bench-websockets    the part of it that is about WebSockets   (ARGS="--servers asgiserve granian --rounds 5")
+# make bench-frameworks    the part of it that is about asgiweb   (ARGS="--scenarios in-process imports")
 # make bench-in-process    compare what asgiserve and uvicorn themselves cost, without a network
+# make bench-routing    compare what asgiweb's router and its peers' cost (make bench-routing ARGS="--rounds 5")
 # make profile  show where the time of a request goes inside asgiserve
 # make slowloris    measure a well-behaved client while a thousand hostile ones hold connections
 # make idle     measure what ten thousand idle connections cost
@@ -27,7 +29,7 @@ BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 PROJECTS := packages/asgiserve/pyproject.toml packages/asgiweb/pyproject.toml
 
-.PHONY: serve test check setup format docs bench bench-websockets bench-in-process profile slowloris idle soak fuzz autobahn clean
+.PHONY: serve test check setup format docs bench bench-websockets bench-frameworks bench-in-process bench-routing profile slowloris idle soak fuzz autobahn clean
 
 serve: $(VENV)/.serve
 	@exec $(BIN)/asgiserve $(APP) $(ARGS)
@@ -50,13 +52,20 @@ docs: $(VENV)/.setup
 	$(BIN)/python -m docs.generate
 
 bench: $(VENV)/.bench
-	@$(BIN)/python -m benchmarks $(ARGS)$(if $(ARGS),,; http=$$?; $(BIN)/python -m benchmarks.websockets && exit $$http)
+	@$(BIN)/python -m benchmarks $(ARGS)$(if $(ARGS),,; http=$$?; $(BIN)/python -m benchmarks.websockets && \
+	  $(BIN)/python -m benchmarks.frameworks && exit $$http)
 
 bench-websockets: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks.websockets $(ARGS)
 
+bench-frameworks: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks.frameworks $(ARGS)
+
 bench-in-process: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks.in_process $(ARGS)
+
+bench-routing: $(VENV)/.setup
+	@$(BIN)/python -m benchmarks.routing $(ARGS)
 
 profile: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks.profiling $(ARGS)

@@ -13,7 +13,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +24,14 @@ from .applications.content import LARGE
 from .measure import Client, Cores, Measurement
 from .results import Outcome, Results, ScenarioResult
 from .scenarios import SCENARIOS, Scenario
-from .servers import SERVERS, Running, serving
+from .servers import SERVERS, Running
+from .servers import serving as serving_alone
 
 ROUNDS: Final = 5
 SECONDS: Final = 3
+
+#: What starts a server of a name, and ends it: ``servers.serving``, and its like.
+Serving = Callable[..., AbstractContextManager[Running]]
 
 #: Seconds in which each server is asked once before the first round.
 WARM_UP: Final = 1
@@ -76,14 +81,21 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(scenario: Scenario, names: Sequence[str], rounds: int, seconds: int, cores: Cores) -> ScenarioResult:
-    """Let some servers take turns in one scenario."""
+def run(
+    scenario: Scenario,
+    names: Sequence[str],
+    rounds: int,
+    seconds: int,
+    cores: Cores,
+    serving: Serving = serving_alone,
+) -> ScenarioResult:
+    """Let some servers take turns in one scenario; ``serving`` starts each of them."""
     outcomes = {name: Outcome() for name in names}
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(tempfile.NamedTemporaryFile())
         file.write(LARGE)
         file.flush()
-        running = _start(scenario, outcomes, Path(file.name), cores, stack)
+        running = _start(scenario, outcomes, Path(file.name), cores, stack, serving)
         client = Client(scenario, cores)
         for server in running:
             _ask(client, server, WARM_UP, running, outcomes[server.name])
@@ -107,7 +119,12 @@ def run(scenario: Scenario, names: Sequence[str], rounds: int, seconds: int, cor
 
 
 def _start(
-    scenario: Scenario, outcomes: dict[str, Outcome], file: Path, cores: Cores, stack: contextlib.ExitStack
+    scenario: Scenario,
+    outcomes: dict[str, Outcome],
+    file: Path,
+    cores: Cores,
+    stack: contextlib.ExitStack,
+    serving: Serving,
 ) -> list[Running]:
     """Start the servers, and return those which give the right answer; note what is wrong with the others."""
     running = []

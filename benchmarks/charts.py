@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from .results import OURS, Results
+from .results import Results
 from .tables import number
 
 COLUMNS: Final = 2
@@ -101,6 +101,6 @@ def panels(results: Results, quantity: str) -> list[Panel]:
             label = "failed" if outcome.fault else "none"
             if value is not None:
                 label = number(value, 0 if value >= 100 else 1)
-            bars.append(Bar(name, value or 0.0, label, ours=name == OURS))
+            bars.append(Bar(name, value or 0.0, label, ours=name == scenario.ours))
         made.append(Panel(scenario.title, bars))
     return made

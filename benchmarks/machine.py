@@ -12,6 +12,7 @@ from typing import Final
 #: Distributions whose versions decide what a server does.
 DISTRIBUTIONS: Final = (
     *("asgiserve", "uvicorn", "granian", "hypercorn", "daphne", "sanic", "aiohttp"),
+    *("asgiweb", "blacksheep", "falcon", "starlette", "fastapi", "litestar", "quart"),
     *("uvloop", "httptools", "h11", "twisted", "websockets", "wsproto"),
 )
 

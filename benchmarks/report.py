@@ -1,7 +1,7 @@
 """The results for people (``python -m benchmarks.report``): charts, tables, and what README.md says.
 
 What README.md says stands between ``<!-- speed -->`` and ``<!-- /speed -->``, and between the same with
-``websockets``. All of it is made from the committed JSON alone; a test fails if it is out of date.
+``websockets`` and ``frameworks``. All of it is made from the committed JSON alone; a test fails if it is out of date.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from . import tables
 from .charts import chart, panels
+from .frameworks import report as frameworks
 from .remarks import environment, interpreter, losses, remarks
 from .results import FOLDER, Results
 from .servers import ROOT
@@ -33,7 +34,9 @@ def pages() -> dict[Path, str]:
     """All files that are made from the committed results, and what has to be in them."""
     runs, in_process = committed()
     readme = with_block(README.read_text(), "speed", block(runs, in_process))
-    made = {README: with_block(readme, "websockets", websockets.block()), **websockets.pages()}
+    readme = with_block(readme, "websockets", websockets.block())
+    readme = with_block(readme, "frameworks", frameworks.block())
+    made = {README: readme, **websockets.pages(), **frameworks.pages()}
     for results in runs:
         made[FOLDER / f"{results.interpreter}.md"] = numbers(results)
     if runs:

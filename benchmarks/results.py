@@ -77,6 +77,7 @@ class ScenarioResult:
     connections: int
     targets: dict[str, float]
     outcomes: dict[str, Outcome]
+    ours: str = OURS  # who is compared with the others
 
     def ratio(self, peer: str) -> Spread | None:
         """Divide asgiserve's rate by a peer's, round by round."""
@@ -87,7 +88,7 @@ class ScenarioResult:
         return self._ratio(peer, lambda ours, theirs: theirs.cpu / ours.cpu)
 
     def _ratio(self, peer: str, divide: Callable[[Measurement, Measurement], float]) -> Spread | None:
-        ours, theirs = self.outcomes.get(OURS), self.outcomes.get(peer)
+        ours, theirs = self.outcomes.get(self.ours), self.outcomes.get(peer)
         if ours is None or theirs is None or ours.fault or theirs.fault:
             return None
         if not ours.rounds or not theirs.rounds:
@@ -96,7 +97,7 @@ class ScenarioResult:
 
     def peers(self) -> list[str]:
         """Name the servers that asgiserve is compared with."""
-        return [name for name in self.outcomes if name != OURS]
+        return [name for name in self.outcomes if name != self.ours]
 
     def reached(self) -> list[Target]:
         """Compare with the targets; those whose peer did not take part are left out.
@@ -158,7 +159,12 @@ def read_scenario(written: dict[str, Any]) -> ScenarioResult:
         for name, outcome in written["outcomes"].items()
     }
     return ScenarioResult(
-        written["name"], written["title"], written["connections"], written["targets"], outcomes
+        written["name"],
+        written["title"],
+        written["connections"],
+        written["targets"],
+        outcomes,
+        written.get("ours", OURS),
     )
 
 

@@ -17,17 +17,18 @@ from .servers import Loop
 FASTEST: Final = "the fastest peer"
 
 
-def _request(line: str, *fields: str, body: bytes = b"") -> bytes:
+def request(line: str, *fields: str, body: bytes = b"") -> bytes:
+    """Write a request as it goes over the wire."""
     length = [f"Content-Length: {len(body)}"] if body else []
     head = [f"{line} HTTP/1.1", "Host: 127.0.0.1:8000", *fields, *length, "", ""]
     return "\r\n".join(head).encode() + body
 
 
 #: 41 bytes: the least that HTTP/1.1 allows, and a port.
-SMALL: Final = _request("GET /")
+SMALL: Final = request("GET /")
 
 #: Nine fields, as a browser sends them.
-BROWSER: Final = _request(
+BROWSER: Final = request(
     "GET /users/42?x=1",
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
     "Accept: text/html,application/xhtml+xml",
@@ -40,7 +41,7 @@ BROWSER: Final = _request(
 )
 
 #: The same fields, and no two requests alike: {n} is another number in each of them.
-VARIED: Final = _request(
+VARIED: Final = request(
     "GET /users/{n}/posts?page={n}",
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
     "Accept: text/html,application/xhtml+xml",
@@ -75,35 +76,35 @@ SCENARIOS: Final = (
     Scenario(
         "echo",
         "POST, 1 KiB echoed",
-        _request("POST /echo", body=b"e" * 1024),
+        request("POST /echo", body=b"e" * 1024),
         answer=b"e" * 1024,
         targets={"uvicorn": 1.6},
     ),
     Scenario(
         "upload",
         "POST, 1 MiB read",
-        _request("POST /count", body=LARGE),
+        request("POST /count", body=LARGE),
         answer=b"%d" % len(LARGE),
         targets={"uvicorn": 1.3},
         connections=8,
     ),
-    Scenario("large", "GET, 1 MiB", _request("GET /large"), LARGE, {"uvicorn": 1.05}, connections=8),
+    Scenario("large", "GET, 1 MiB", request("GET /large"), LARGE, {"uvicorn": 1.05}, connections=8),
     Scenario(
         "chunks",
         "GET, 100 chunks of 1 KiB",
-        _request("GET /chunks"),
+        request("GET /chunks"),
         answer=CHUNK * CHUNKS,
         targets={"uvicorn": 1.3},
         connections=16,
     ),
     Scenario(
-        "file", "GET, a file of 1 MiB", _request("GET /file"), LARGE, targets={FASTEST: 1.2}, connections=8
+        "file", "GET, a file of 1 MiB", request("GET /file"), LARGE, targets={FASTEST: 1.2}, connections=8
     ),
     Scenario("pipelined", "16 pipelined GETs", SMALL, HELLO, targets={"uvicorn": 1.8}, pipelined=16),
     Scenario(
         "logged",
         "GET, with an access log",
-        _request("GET /logged"),
+        request("GET /logged"),
         HELLO,
         targets={"uvicorn": 1.5},
         access_log=True,

@@ -17,17 +17,22 @@ def ratios(results: Results, servers: Iterable[str] = SERVERS, what: str = "requ
         ["---", *["---:"] * (len(peers) + 1), "---"],
     ]
     for scenario in results.scenarios:
-        targets = [
-            f"{target.peer} ≥ {target.least:g}: {'met' if target.met else 'missed'}"
-            for target in scenario.reached()
-        ]
         rate = scenario.outcomes[OURS].median("rate") if OURS in scenario.outcomes else None
-        cells = [_ratio_to(peer, scenario) for peer in peers]
-        rows.append([scenario.title, number(rate), *cells, "<br>".join(targets) or "none"])
+        cells = [ratio_to(peer, scenario) for peer in peers]
+        rows.append([scenario.title, number(rate), *cells, "<br>".join(targets(scenario)) or "none"])
     return table(rows)
 
 
-def _ratio_to(peer: str, scenario: ScenarioResult) -> str:
+def targets(scenario: ScenarioResult) -> list[str]:
+    """Say each target, and whether it is met."""
+    return [
+        f"{target.peer} ≥ {target.least:g}: {'met' if target.met else 'missed'}"
+        for target in scenario.reached()
+    ]
+
+
+def ratio_to(peer: str, scenario: ScenarioResult) -> str:
+    """Write our rate divided by a peer's, or why there is no ratio."""
     ratio = scenario.ratio(peer)
     if ratio is None:
         outcome = scenario.outcomes.get(peer, Outcome())
@@ -55,7 +60,7 @@ def everything(scenario: ScenarioResult, what: str = "requests") -> str:
     for name, outcome in scenario.outcomes.items():
         ratio, cpu_ratio = scenario.ratio(name), scenario.cpu_ratio(name)
         compared = ["", "", ""]
-        if ratio and cpu_ratio and name != OURS:
+        if ratio and cpu_ratio and name != scenario.ours:
             compared = [f"{ratio.median:.2f}", spread(ratio), f"{cpu_ratio.median:.2f}"]
         rows.append(
             [
@@ -73,8 +78,8 @@ def everything(scenario: ScenarioResult, what: str = "requests") -> str:
         for name, outcome in scenario.outcomes.items()
         if outcome.fault or outcome.missing
     ]
-    targets = [f"Target: {t.least:g} over {t.peer}; reached: {t.ratio:.2f}." for t in scenario.reached()]
-    load = " ".join([f"`{scenario.name}`, {scenario.connections} connections.", *targets])
+    said = [f"Target: {t.least:g} over {t.peer}; reached: {t.ratio:.2f}." for t in scenario.reached()]
+    load = " ".join([f"`{scenario.name}`, {scenario.connections} connections.", *said])
     return "\n\n".join([f"## {scenario.title}", load, table(rows), *faults])
 
 

@@ -23,6 +23,9 @@ from tests.asgiserve.program import ROOT, STARTING, clean_environment
 
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md"))]
 
+#: The reference of asgiweb, whose pages show each thing in a few lines.
+PAGES = sorted(ROOT.glob("docs/asgiweb/*.md"))
+
 #: Commands of the README that the test does not run: what they do takes the network, or is this test.
 NOT_RUN = ("make serve", "make test", "pip install", "curl", "asgiserve mysite.asgi:application")
 
@@ -37,15 +40,15 @@ def commands() -> list[str]:
     return [line for block in blocks(ROOT / "README.md", "sh") for line in block.splitlines()]
 
 
-@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.parent.name))
-async def test_the_python_blocks_of_a_readme_run_one_after_the_other(
+@pytest.mark.parametrize("path", READMES + PAGES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+async def test_the_python_blocks_of_a_page_run_one_after_the_other(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And then the coroutines that they define and that take no argument, such as a program's `main`."""
     module = ModuleType("readme")
     monkeypatch.setitem(sys.modules, "readme", module)
     found = blocks(path, "python")
-    assert found
+    assert found or path in PAGES
     for number, block in enumerate(found, 1):
         exec(compile(block, f"{path.name}, block {number}", "exec"), module.__dict__)
     for value in list(module.__dict__.values()):

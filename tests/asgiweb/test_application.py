@@ -102,7 +102,7 @@ class TestRequests:
 
 class TestMethods:
     async def test_an_unknown_path_is_404(self, client: httpx.AsyncClient) -> None:
-        for path in ("/nothing", "/users/seven", "/users/7/", "/users"):
+        for path in ("/nothing", "/users/seven", "/users/7/x", "/users"):
             response = await client.get(path)
             assert (response.status_code, response.text) == (404, "Not Found")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import pytest
@@ -183,6 +184,28 @@ async def test_a_middleware_added_later_is_around_routes_that_were_asked_before(
     assert "x-mark" not in (await Exchange().run(app)).headers
     app.middleware(marking("late", []))
     assert (await Exchange().run(app)).headers["x-mark"] == "late"
+
+
+async def test_objects_and_partial_functions_are_middlewares_too() -> None:
+    class Marking:
+        def __init__(self, mark: str) -> None:
+            self.mark = mark
+
+        async def __call__(self, request: Request, handler: Handler) -> Response:
+            response = await handler(request)
+            response.headers.add("x-mark", self.mark)
+            return response
+
+        async def method(self, request: Request, handler: Handler) -> Response:
+            return await self(request, handler)
+
+    async def function(mark: str, request: Request, handler: Handler) -> Response:
+        return await Marking(mark)(request, handler)
+
+    app = Application(middlewares=[Marking("a"), Marking("b").method, partial(function, "c")])
+    app.router.add_get("/", hello)
+    exchange = await Exchange().run(app)
+    assert [value for name, value in exchange.header_pairs if name == b"x-mark"] == [b"c", b"b", b"a"]
 
 
 def test_without_middlewares_the_handler_is_called_directly() -> None:

@@ -201,7 +201,7 @@ class TestFaultsOfHandlers:
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         class Unanswerable(HTTPNotFound):
-            def response(self) -> Response:
+            def response(self, request: Request | None = None) -> Response:
                 raise ValueError("second")
 
         async def failing_too(request: Request, error: Exception) -> Response:

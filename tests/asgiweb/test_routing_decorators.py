@@ -6,13 +6,12 @@ import pytest
 
 from asgiweb import Application, Response
 from asgiweb.request import Request
-from asgiweb.routing import RouteDecorators
 from tests.asgiweb.exchange import http_scope
 
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete", "head", "options"])
 def test_each_method_has_a_decorator(method: str) -> None:
-    routes: RouteDecorators[None] = RouteDecorators()
+    routes = Application[None]()
 
     @getattr(routes, method)("/a", name="it", max_body_size=5)  # type: ignore[untyped-decorator]  # by name
     async def handler(request: Request[None]) -> Response:

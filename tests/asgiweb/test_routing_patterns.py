@@ -31,6 +31,10 @@ def shape(path: str) -> list[str]:
         ("/{x}", ["{x:str}"]),
         ("/{x:int}/y/{z:uuid}", ["{x:int}", "y", "{z:uuid}"]),
         ("/files/{rest:path}", ["files", "{rest:path}"]),
+        ("/{x:regex([A-Z]{3})}/y", ["{x:regex([A-Z]{3})}", "y"]),
+        ("/{x:regex([^/]+)}", ["{x:regex([^/]+)}"]),
+        ("/a/{x:regex((a|b)+)}/{y:regex([)}]+)}/", ["a", "{x:regex((a|b)+)}", "{y:regex([)}]+)}", ""]),
+        ("/{x:regex(.+)}/{y:int}", ["{x:regex(.+)}", "{y:int}"]),
     ],
 )
 def test_a_path_is_segments(path: str, expected: list[str]) -> None:
@@ -47,7 +51,7 @@ def test_parameters_are_listed_from_left_to_right() -> None:
         ("", "starts with '/'"),
         ("users", "starts with '/'"),
         ("/{x}/{x}", "two parameters are called 'x'"),
-        ("/{x:integer}", "no converter is called 'integer'; there are float, int, path, str, uuid"),
+        ("/{x:integer}", "no converter is called 'integer'; there are date, datetime, float, int, path, "),
         ("/v{x}", "fills a whole segment"),
         ("/{x}.json", "fills a whole segment"),
         ("/{x}-{y}", "not a parameter"),
@@ -60,6 +64,16 @@ def test_parameters_are_listed_from_left_to_right() -> None:
         ("/{x y}", "not a parameter"),
         ("/{rest:path}/edit", "{rest:path} takes the rest of the path, so nothing can follow it"),
         ("/{rest:path}/", "nothing can follow"),
+        ("/{x:regex()}", "is not empty and fills the whole segment"),
+        ("/{x:regex([a-z]+)", "fills the whole segment"),
+        ("/{x:regex([a-z]+}", "fills the whole segment"),
+        ("/{x:regex([a-z]+)}.json", "fills the whole segment"),
+        ("/{x:regex([a-z]+)}-{y:regex(b)}", "no regular expression"),
+        ("/{x:regex(a}/{y:regex(b)}", "no regular expression"),
+        ("/{x:regex([a-z)}", "no regular expression"),
+        ("/{x:regex(a/b)}", "more than one segment: {name:path}"),
+        ("/{1:regex(a)}", "not a parameter"),
+        ("/{:regex(a)}", "not a parameter"),
     ],
 )
 def test_what_cannot_be_right_is_refused(path: str, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -28,7 +29,9 @@ def line_of(function: Any) -> str:
     return f"{__file__}:{inspect.getsourcelines(function)[1]}"
 
 
-def found(router: Router, path: str, method: str = "GET", **scope: Any) -> tuple[str, dict[str, Any]] | None:
+def found(
+    router: Router, path: str, method: str = "GET", **scope: Any
+) -> tuple[str, Mapping[str, Any]] | None:
     match = router.resolve(http_scope(path, method, **scope))
     return None if match is None else (match[0].path, match[1])
 

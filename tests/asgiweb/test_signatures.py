@@ -11,7 +11,14 @@ from uuid import UUID
 import pytest
 
 from asgiweb import Handler, RegistrationError, Request, Response
-from asgiweb.signatures import bind_handler, check_error_handler, check_middleware, location_of
+from asgiweb.signatures import (
+    Argument,
+    arguments_of,
+    bind_handler,
+    check_error_handler,
+    check_middleware,
+    location_of,
+)
 from tests.asgiweb.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -47,6 +54,27 @@ class TestBinding:
             return Response(f"{a} {b}")
 
         assert await called(handler, {"a": str, "b": int}, a="x", b=7) == b"x 7"
+
+    async def test_a_decorator_gets_parameters_by_name(self) -> None:
+        async def handler(request: Request, a: str) -> Response:
+            return Response(a)
+
+        @functools.wraps(handler)
+        async def decorated(request: Request, **kwargs: Any) -> Response:
+            return await handler(request, **kwargs)
+
+        assert await called(decorated, {"a": str}, a="x") == b"x"
+        assert await called(functools.partial(decorated), {"a": str}, a="x") == b"x"
+
+    async def test_one_parameter_that_is_not_the_second(self) -> None:
+        async def handler(request: Request, page: int = 1, *, a: str) -> Response:
+            return Response(f"{page} {a}")
+
+        async def other(request: Request, page: int = 1, a: str = "") -> Response:
+            return Response(f"{page} {a}")
+
+        assert await called(handler, {"a": str}, a="x") == b"1 x"
+        assert await called(other, {"a": str}, a="x") == b"1 x"
 
     async def test_some_parameters(self) -> None:
         async def handler(request: Request, *, b: int) -> Response:
@@ -227,6 +255,39 @@ class TestPairs:
                 check(function)
             assert message in str(caught.value)
             assert location_of(function) in str(caught.value)
+
+
+class TestPlainFunctions:
+    """They are read without ``inspect.signature``, which must not make a difference."""
+
+    def test_what_is_read_is_what_inspect_reads(self) -> None:
+        async def nothing() -> None: ...
+        async def positions(a: int, /, b: str, c=1, *, d: float, e=2) -> None: ...  # type: ignore[no-untyped-def]
+        async def rest(a, *args: int, b, c=3, **kwargs: str) -> None: ...  # type: ignore[no-untyped-def]
+        async def only_rest(*args: int) -> None: ...
+        async def names(a: int = 1, **kwargs: int) -> None:
+            local = a
+            del local
+
+        for function in (nothing, positions, rest, only_rest, names):
+            kinds = {Argument(*argument[:3], None) for argument in arguments_of(function)}
+            parameters = inspect.signature(function).parameters.values()
+            assert kinds == {
+                Argument(parameter.name, parameter.kind, required(parameter), None)
+                for parameter in parameters
+            }
+            annotations = {argument.name: argument.annotation for argument in arguments_of(function)}
+            assert [annotations[parameter.name] for parameter in parameters if not variadic(parameter)] == [
+                parameter.annotation for parameter in parameters if not variadic(parameter)
+            ]
+
+
+def variadic(parameter: inspect.Parameter) -> bool:
+    return parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is inspect.Parameter.empty and not variadic(parameter)
 
 
 class TestLocation:

@@ -39,11 +39,12 @@ COMMANDS: Final[dict[str, Callable[[str, int], list[str]]]] = {
 class Server:
     """One server with the application of one framework; in ``directory`` are the files that they write."""
 
-    def __init__(self, name: str, framework: str, directory: Path) -> None:
+    def __init__(self, name: str, framework: str, directory: Path, *arguments: str) -> None:
         self.name = name
         self.framework = framework
         self.shutdown_file = directory / "shutdown"
         self.port = 0
+        self._arguments = arguments
         self._output_file = directory / "output"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -72,7 +73,7 @@ class Server:
             self.port = reservation.getsockname()[1]
             app = f"tests.together.applications.{self.framework}:app"
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self.name, *COMMANDS[self.name](app, self.port)],
+                [sys.executable, "-m", self.name, *COMMANDS[self.name](app, self.port), *self._arguments],
                 cwd=ROOT,
                 env=os.environ | {"CONTRACT_SHUTDOWN_FILE": str(self.shutdown_file), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
@@ -93,16 +94,26 @@ class Server:
                 raise AssertionError(f"{self.name} ended with {code} instead of starting:\n{self.output}")
         raise AssertionError(f"{self.name} accepts no connection after {LIMIT} s:\n{self.output}")
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, and wait for nothing."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def stop(self) -> None:
         """Send SIGTERM if it runs, and wait for its end."""
+        if self._process is not None:
+            self.signal(signal.SIGTERM)
+            self.wait()
+
+    def wait(self, limit: float = LIMIT) -> None:
+        """Wait for its end, which it was told to come to."""
         process, self._process = self._process, None
         if process is None:
             return
-        process.send_signal(signal.SIGTERM)
         try:
-            process.wait(LIMIT)
+            process.wait(limit)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} does not stop within {LIMIT} s:\n{self.output}") from None
+            raise AssertionError(f"{self.name} does not stop within {limit} s:\n{self.output}") from None
         finally:
             # Nothing of a server that hangs, and no worker that it has forgotten, outlives the test.
             with contextlib.suppress(ProcessLookupError):

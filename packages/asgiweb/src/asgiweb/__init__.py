@@ -9,8 +9,11 @@ from .errors import (
     ClientDisconnected,
     HeaderError,
     InvalidMessage,
+    InvalidSignature,
     RegistrationError,
+    SessionError,
     StateError,
+    StoreUnavailable,
     UrlError,
     WebSocketDisconnect,
     WebSocketError,
@@ -67,7 +70,7 @@ from .exceptions import (
 from .handlers import ErrorHandler, Handler, Middleware
 from .request import Address, Request
 from .response import Response, html_response, json_response, redirect
-from .routing import Converter, Route, Router
+from .routing import Converter, Group, Route, Router
 from .websockets import WebSocket
 
 __all__ = [
@@ -81,6 +84,7 @@ __all__ = [
     "ClientDisconnected",
     "Converter",
     "ErrorHandler",
+    "Group",
     "HTTPBadGateway",
     "HTTPBadRequest",
     "HTTPClientError",
@@ -131,6 +135,7 @@ __all__ = [
     "Handler",
     "HeaderError",
     "InvalidMessage",
+    "InvalidSignature",
     "MessagesLost",
     "Middleware",
     "RegistrationError",
@@ -138,7 +143,9 @@ __all__ = [
     "Response",
     "Route",
     "Router",
+    "SessionError",
     "StateError",
+    "StoreUnavailable",
     "Subscription",
     "UrlError",
     "WebSocket",

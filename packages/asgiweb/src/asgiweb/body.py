@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING
 
-from .asgi import Message, Receive
+from .asgi import Message, Receive, Scope
 from .errors import BodyConsumed, ClientDisconnected
 from .exceptions import HTTPBadRequest, HTTPContentTooLarge
+
+if TYPE_CHECKING:
+    from .forms.reading import FormReader
 
 #: Bytes of a body that are held for a later reader, and with them at most one message more.
 HELD_SIZE = 65536
@@ -27,13 +32,18 @@ class BodyReader:
         "_complete",
         "_declared",
         "_held",
+        "_held_size",
         "_hold",
-        "_limit",
         "_reading",
         "_receive",
         "_receiving",
+        "_repeated",
         "_size",
         "_started",
+        "form",
+        "left",
+        "limit",
+        "watch",
     )
 
     def __init__(
@@ -42,13 +52,20 @@ class BodyReader:
         self._receive = receive
         self._reading = asyncio.Lock()
         self._receiving = asyncio.Lock()
-        # What came before anybody asked for it, because the disconnect was waited for.
+        # What came before anybody asked for it, because the disconnect was looked for.
         self._held: deque[Message] = deque()
+        self._held_size = 0
         self._hold = hold
-        self._limit = limit
+        #: Whether the client is known to have left.
+        self.left = False
+        #: What reads it as a form, and what watches for the client to leave, once somebody asks for that.
+        self.form: FormReader | None = None
+        self.watch: DisconnectWatch | None = None
+        self.limit = limit
         self._declared = _parse_length(content_length)
         self._body: bytes | None = None
         self._started = False
+        self._repeated = False
         self._size = 0
         # Nobody has to read a body that is not there: then the next message can only be the disconnect.
         self._complete = not self._declared and not chunked
@@ -73,9 +90,13 @@ class BodyReader:
         self._started = True
         more = True
         while more:
-            async with self._receiving:
-                message = self._held.popleft() if self._held else await self._receive()
+            if self._held:
+                message = self._held.popleft()
+            else:
+                async with self._receiving:
+                    message = self._held.popleft() if self._held else await self._receive()
             if message["type"] == "http.disconnect":
+                self.left = True
                 raise ClientDisconnected("the client left before the end of the body")
             piece = message.get("body", b"")
             more = message.get("more_body", False)
@@ -85,27 +106,103 @@ class BodyReader:
                 self._check(self._size)
                 yield piece
 
+    async def receive(self) -> Message:
+        """Receive as an ASGI application does, without limit; a body that was read as a whole comes again.
+
+        BodyConsumed if it was streamed.
+        """
+        if self._body is not None and not self._repeated:
+            self._repeated = True
+            return {"type": "http.request", "body": self._body, "more_body": False}
+        if self._complete and not self._held:
+            return await self._receive()
+        if self._started:
+            raise BodyConsumed("the body was streamed already, and nothing is left of it for what is mounted")
+        async with self._receiving:
+            message = self._held.popleft() if self._held else await self._receive()
+        if message["type"] == "http.request":
+            self._complete = not self._held and not message.get("more_body", False)
+        return message
+
     def _check(self, size: int) -> None:
-        if self._limit and size > self._limit:
-            raise HTTPContentTooLarge(f"the body is larger than {self._limit} bytes")
+        if self.limit and size > self.limit:
+            raise HTTPContentTooLarge(f"the body is larger than {self.limit} bytes")
 
     async def receive_disconnect(self) -> Message:
         """Wait for what comes after the body, without taking a piece of it from whoever may still read it.
 
         With ``hold`` a body that nobody reads does not stand in the way, up to HELD_SIZE.
         """
-        held_size = 0
-        while self._hold and not self._complete and not self._started and held_size < HELD_SIZE:
-            async with self._receiving:
-                message = await self._receive()
-                self._held.append(message)
-            if message["type"] == "http.disconnect":
+        while not self._complete:
+            message = await self.look_ahead() if self._hold else None
+            if message is None:
+                await asyncio.get_running_loop().create_future()
+            elif message["type"] == "http.disconnect":
                 return message
-            held_size += len(message.get("body", b""))
-            self._complete = not message.get("more_body", False)
-        if not self._complete:
-            await asyncio.get_running_loop().create_future()
-        return await self._receive()
+        return await self._receive_next()
+
+    async def look_ahead(self) -> Message | None:
+        """Receive what comes after the body, or a piece of it, which is held for who reads it.
+
+        None while more of the body stands in the way than is held, or somebody reads it.
+        """
+        if not self._complete and (self._started or self._held_size >= HELD_SIZE):
+            return None
+        return await self._receive_next()
+
+    async def _receive_next(self) -> Message:
+        async with self._receiving:
+            if self.left:
+                # Some servers say it once.
+                return {"type": "http.disconnect"}
+            message = await self._receive()
+            self.left = message["type"] == "http.disconnect"
+            if not self._complete:
+                self._held.append(message)
+                self._held_size += len(message.get("body", b""))
+                self._complete = not self.left and not message.get("more_body", False)
+        return message
+
+
+class DisconnectWatch:
+    """Asks again and again whether the client has left: with one task, because there is one who receives."""
+
+    __slots__ = ("_body", "_task")
+
+    def __init__(self, body: BodyReader) -> None:
+        self._body = body
+        self._task: asyncio.Task[None] | None = None
+
+    async def is_disconnected(self) -> bool:
+        """Say whether it has left, as far as it is known by now."""
+        if not self._body.left:
+            if self._task is None or self._task.done():
+                self._task = asyncio.create_task(self._look())
+            # The task looks, and the server gets its turn: who asks in a loop may never wait otherwise.
+            await asyncio.sleep(0)
+        return self._body.left
+
+    async def _look(self) -> None:
+        # A receive() that fails says nothing about the client.
+        with contextlib.suppress(Exception):
+            while not self._body.left and await self._body.look_ahead() is not None:
+                pass
+
+    async def aclose(self) -> None:
+        """End the task."""
+        if self._task is not None:
+            self._task.cancel()
+
+
+def reader_of(scope: Scope, headers: Mapping[str, str], receive: Receive, limit: int) -> BodyReader:
+    """Make the reader of a request's body. HTTPBadRequest if its length is none."""
+    # HTTP/2 has no sign for a body of unknown length, but a GET with one is next to unheard of.
+    unknown = scope.get("http_version", "1.1") >= "2" and scope.get("method", "GET") not in ("GET", "HEAD")
+    chunked = unknown or "transfer-encoding" in headers
+    # On servers of ASGI HTTP before 2.4, receive() alone tells that the client left, after the body.
+    # On others send() raises then, and a body that nobody wants is not asked for.
+    hold = scope.get("asgi", {}).get("spec_version", "2.0") < "2.4"
+    return BodyReader(receive, limit, headers.get("content-length"), chunked=chunked, hold=hold)
 
 
 def _parse_length(content_length: str | None) -> int:

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from .asgi import FAULTS
-from .debug import debug_response
 from .errors import ClientDisconnected, InvalidMessage, RegistrationError
 from .exceptions import HTTPException, HTTPInternalServerError
 from .handlers import AnyErrorHandler
@@ -25,14 +24,25 @@ logger = logging.getLogger("asgiweb")
 
 
 class ErrorHandlers:
-    """The error handlers of an application."""
+    """The error handlers of an application, or those of a group in front of them, the ``outer`` ones."""
 
-    def __init__(self, handlers: Mapping[type[Exception] | int, AnyErrorHandler], *, debug: bool) -> None:
+    def __init__(
+        self,
+        handlers: Mapping[type[Exception] | int, AnyErrorHandler],
+        *,
+        debug: bool,
+        outer: ErrorHandlers | None = None,
+    ) -> None:
         self._debug = debug
+        self._outer = outer
         self._by_class: dict[type[BaseException], AnyErrorHandler] = {}
         self._by_status: dict[int, AnyErrorHandler] = {}
         for key, handler in handlers.items():
             self.add(key, handler)
+
+    def inside(self, handlers: Mapping[type[Exception] | int, AnyErrorHandler]) -> ErrorHandlers:
+        """Return what asks these handlers first, and then the ones that are here."""
+        return ErrorHandlers(handlers, debug=self._debug, outer=self) if handlers else self
 
     def add(self, key: type[Exception] | int, handler: AnyErrorHandler) -> None:
         """Let a handler answer a class of exceptions or a status. RegistrationError if there is one."""
@@ -52,7 +62,7 @@ class ErrorHandlers:
             return self._conversation_failed(request, error)
         handler = self._find(error)
         if handler is None and not isinstance(error, HTTPException) and not self._debug:
-            handler = self._by_status.get(500)
+            handler = self._for_faults()
             # last_resort() logs what it answers itself.
             if handler is not None:
                 self._log(request, error)
@@ -72,13 +82,16 @@ class ErrorHandlers:
             raise error
         if isinstance(error, HTTPException):
             try:
-                return error.response()
+                return error.response(request)
             except Exception as second:
                 error = second
         self._log(request, error)
         if self._debug:
+            # Who runs without it, as everybody should who has visitors, does not load it.
+            from .debug import debug_response
+
             return debug_response(request, error)
-        return HTTPInternalServerError().response()
+        return HTTPInternalServerError().response(request)
 
     def _conversation_failed(self, request: Request[Any], error: Exception) -> Response:
         """Log what ended a websocket, which is all that can be done: it has got its answer, a 101."""
@@ -88,13 +101,17 @@ class ErrorHandlers:
             self._log(request, error)
         return Response(None, 101)
 
+    def _for_faults(self) -> AnyErrorHandler | None:
+        own = self._by_status.get(500)
+        return self._outer._for_faults() if own is None and self._outer is not None else own
+
     def _find(self, error: Exception) -> AnyErrorHandler | None:
         if isinstance(error, HTTPException) and error.status in self._by_status:
             return self._by_status[error.status]
         for kind in type(error).__mro__:
             if kind in self._by_class:
                 return self._by_class[kind]
-        return None
+        return None if self._outer is None else self._outer._find(error)
 
     def _log(self, request: Request[Any], error: Exception) -> None:
         kind = request.method if request.websocket is None else "websocket"

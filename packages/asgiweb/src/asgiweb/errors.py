@@ -7,10 +7,13 @@
     │   ├── HeaderError          a response header or cookie that must not be sent
     │   ├── BodyConsumed         the body was streamed and cannot be read a second time
     │   ├── StateError           the state was asked for before anybody had set it
+    │   ├── SessionError         a session that cannot be kept, or that nobody has set up
     │   └── WebSocketError       a websocket is used out of turn, or closed with a code that there is not
     ├── ValueError
-    │   └── InvalidMessage       the client sends what the handler of a websocket does not read
+    │   ├── InvalidMessage       the client sends what the handler of a websocket does not read
+    │   └── InvalidSignature     a text was not signed here, or too long ago
     └── ConnectionError
+        ├── StoreUnavailable     a store of sessions or limits does not answer
         └── ClientDisconnected   nobody is there any more to send the body or to read the answer
             └── WebSocketDisconnect   the websocket is closed: by the client, the server or the application
 
@@ -44,6 +47,10 @@ class StateError(AsgiwebError):
     """``state`` was asked for, but no lifespan has yielded it and nobody has assigned it."""
 
 
+class SessionError(AsgiwebError):
+    """A session that cannot be kept as it is, too large or no JSON, or that no ``Sessions`` has set up."""
+
+
 class WebSocketError(AsgiwebError):
     """A websocket is used out of turn, such as before it is accepted, or with a code that there is not."""
 
@@ -58,6 +65,14 @@ class InvalidMessage(ValueError):
         super().__init__(reason)
         self.reason = reason
         self.code = code
+
+
+class InvalidSignature(ValueError):
+    """A text was not signed with these secrets for this purpose, or it was too long ago."""
+
+
+class StoreUnavailable(ConnectionError):
+    """What is kept elsewhere, such as sessions in Redis, cannot be read or written now."""
 
 
 class ClientDisconnected(ConnectionError):

@@ -12,19 +12,23 @@ class, and an error handler may answer it in another form. The names are those o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from yarl import URL
 
+from .problems import problem_response
 from .response import Response, redirect
+
+if TYPE_CHECKING:
+    from .request import Request
 
 
 class HTTPException(Exception):
     """Raised to answer the request: ``detail`` is text for the client, the status's title if empty.
 
     ``headers`` are added to the response, and ``members`` to the problem details that clients get who prefer
-    JSON (RFC 9457, 3.2). A status that is missing here is made by a subclass:
-    ``class HTTPTeapot(HTTPClientError, status=418, title="I'm a Teapot")``.
+    JSON (RFC 9457, 3): extensions, or ``type`` and ``instance``. A status that is missing here is made
+    by a subclass: ``class HTTPTeapot(HTTPClientError, status=418, title="I'm a Teapot")``.
     """
 
     status: ClassVar[int] = 500
@@ -52,11 +56,9 @@ class HTTPException(Exception):
     def __str__(self) -> str:
         return f"{self.status} {self.detail}"
 
-    def response(self) -> Response:
-        """Make the answer: plain text, which no browser takes for a page."""
-        # The detail may hold what is no Unicode, such as the name of a file (os.fsdecode).
-        text = self.detail.encode(errors="backslashreplace").decode()
-        return Response(text, self.status, headers=self.headers)
+    def response(self, request: Request[Any] | None = None) -> Response:
+        """Make the answer: problem details, a page or text, as the request prefers; text without one."""
+        return problem_response(self, request)
 
 
 class HTTPRedirection(HTTPException):
@@ -66,7 +68,7 @@ class HTTPRedirection(HTTPException):
         super().__init__(headers=headers)
         self.location = str(location)
 
-    def response(self) -> Response:
+    def response(self, request: Request[Any] | None = None) -> Response:
         """Make the answer: no body, and the location."""
         return redirect(self.location, self.status, headers=self.headers)
 

@@ -52,6 +52,12 @@ def content_type_pair(content_type: str) -> HeaderPair:
     return header_pair("content-type", content_type)
 
 
+@lru_cache(maxsize=4096)
+def content_length_pair(size: int) -> HeaderPair:
+    """Render the Content-Length. Most bodies are short, and then its text is there already."""
+    return b"content-length", b"%d" % size
+
+
 def media_type(content_type: str) -> str:
     """Return the type and subtype of a Content-Type without its parameters, in lower case."""
     return content_type.partition(";")[0].strip().lower()

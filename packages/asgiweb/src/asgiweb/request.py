@@ -5,29 +5,32 @@ Everything is a view of the ASGI scope that is computed when somebody asks for i
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple
-from urllib.parse import parse_qsl, quote, unquote
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
+from urllib.parse import parse_qsl
 
-import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
 
-from .asgi import Message, Receive, Scope
-from .body import BodyReader
+from .asgi import Message, Receive, Scope, Send
+from .body import BodyReader, DisconnectWatch, reader_of
 from .cookies import parse_cookies
 from .exceptions import HTTPBadRequest, HTTPUnsupportedMediaType
+from .fields import query_into
 from .headers import CHARSETS, charset, media_type
+from .models import decode_body, is_json
+from .negotiation import best_language, best_media_type
+from .streaming import Closable
+from .target_uri import target_uri
 from .typevars import State
 
 if TYPE_CHECKING:
     from .application import Application
+    from .forms import FormData, FormLimits, Part
     from .routing import Route
     from .websockets import WebSocket
 
-# RFC 9110, 7.2, with RFC 3986, 3.2.2. What passes here cannot make yarl fail when it takes the URL apart.
-_HOST = re.compile(r"([0-9A-Za-z\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{0,5}))?")
+Model = TypeVar("Model")
 
 
 class Address(NamedTuple):
@@ -45,6 +48,7 @@ class Request(Generic[State]):
         "_context",
         "_cookies",
         "_headers",
+        "_max_body_size",
         "_query",
         "_receive",
         "_url",
@@ -52,6 +56,7 @@ class Request(Generic[State]):
         "match_info",
         "route",
         "scope",
+        "send_wrappers",
         "streams",
     )
 
@@ -72,12 +77,16 @@ class Request(Generic[State]):
         #: The path's parameters by name, converted.
         self.match_info = match_info
         #: The streams of all responses on the way; the application closes them, whatever becomes of them.
-        self.streams: tuple[AsyncIterable[bytes | str], ...] = ()
+        #: And so it does with what was read of a form.
+        self.streams: tuple[AsyncIterable[bytes | str] | Closable, ...] = ()
+        #: What the application puts around ASGI's ``send`` for the answer, such as one that counts.
+        self.send_wrappers: tuple[Callable[[Send], Send], ...] = ()
         self._receive = receive
         self._body: BodyReader | None = None
         self._context: dict[str, Any] | None = None
         self._cookies: dict[str, str] | None = None
         self._headers: CIMultiDictProxy[str] | None = None
+        self._max_body_size: int | None = None
         self._query: MultiDictProxy[str] | None = None
         self._url: URL | None = None
 
@@ -115,7 +124,7 @@ class Request(Generic[State]):
     def url(self) -> URL:
         """The URL that was asked for, with the host that the client named (RFC 9110, 7.1)."""
         if self._url is None:
-            self._url = _build_url(self.scope, self.headers.get("host"))
+            self._url = target_uri(self.scope, self.headers.get("host"))
         return self._url
 
     @property
@@ -154,12 +163,44 @@ class Request(Generic[State]):
         client = self.scope.get("client")
         return None if client is None else Address(client[0], int(client[1] or 0))
 
-    def url_for(self, name: str, **parameters: Any) -> URL:
+    def accepts(self, *media_types: str) -> str | None:
+        """Return which of these the client prefers, None if it takes none of them (RFC 9110, 12.5.1).
+
+        The first if it does not say. Answers that depend on this have a header ``Vary: Accept``.
+        """
+        return best_media_type(", ".join(self.headers.getall("accept", ())), media_types)
+
+    def accepts_language(self, *languages: str) -> str | None:
+        """Return which of these the client prefers, None if it wants none of them (RFC 9110, 12.5.4)."""
+        return best_language(", ".join(self.headers.getall("accept-language", ())), languages)
+
+    def url_for(self, name: str, /, **parameters: Any) -> URL:
         """Build the path of a named route, below the prefix that the application is mounted at.
 
-        UrlError if there is no such route or a parameter does not fit it.
+        With scheme and host for a route that is bound to a host. UrlError if there is no such route or a
+        parameter does not fit it.
         """
-        return self.app.router.url_for(name, parameters, root_path=self.scope.get("root_path", ""))
+        scope = self.scope
+        return self.app.router.url_for(name, parameters, root_path=scope.get("root_path", ""), scope=scope)
+
+    @property
+    def max_body_size(self) -> int:
+        """The limit for the body in bytes, 0 for none: the route's or the application's.
+
+        A middleware may set another; it holds for what is read from then on.
+        """
+        if self._max_body_size is not None:
+            return self._max_body_size
+        route = self.route
+        if route is not None and route.max_body_size is not None:
+            return route.max_body_size
+        return self.app.max_body_size
+
+    @max_body_size.setter
+    def max_body_size(self, size: int) -> None:
+        self._max_body_size = size
+        if self._body is not None:
+            self._body.limit = size
 
     async def body(self) -> bytes:
         """Read the whole body; it is kept, so everybody may ask for it.
@@ -182,15 +223,64 @@ class Request(Generic[State]):
         except ValueError:
             raise HTTPBadRequest(f"the body is not text in {encoding!r}") from None
 
-    async def json(self) -> Any:
-        """Read the body as JSON. HTTPBadRequest if it is not that (RFC 8259)."""
-        body = await self.body()
-        try:
-            return msgspec.json.decode(body)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise HTTPBadRequest(f"the body is not JSON: {error}") from None
-        except RecursionError:
-            raise HTTPBadRequest("the body is JSON that is nested too deeply") from None
+    @overload
+    async def json(self) -> Any: ...
+    @overload
+    async def json(self, model: type[Model]) -> Model: ...
+    @overload
+    async def json(self, model: Any) -> Any: ...
+    async def json(self, model: Any = Any) -> Any:
+        """Read the body as JSON, and make a ``model`` of it: any type that msgspec knows.
+
+        HTTPBadRequest if it is not JSON (RFC 8259), HTTPUnprocessableContent, which says where, if it does
+        not fit the model, and HTTPUnsupportedMediaType if the client says that it is not JSON.
+        """
+        content_type = self.headers.get("content-type")
+        if content_type != "application/json" and content_type and not is_json(content_type):
+            raise HTTPUnsupportedMediaType("the body is not application/json, by its Content-Type")
+        return decode_body(await self._reader().read(), model)
+
+    @overload
+    def query_as(self, model: type[Model]) -> Model: ...
+    @overload
+    def query_as(self, model: Any) -> Any: ...
+    def query_as(self, model: Any) -> Any:
+        """Make a ``model`` of the query: a Struct, dataclass, TypedDict or dict, whose texts are converted.
+
+        HTTPUnprocessableContent, which says which parameter does not fit.
+        """
+        return query_into(self.query, model)
+
+    @overload
+    async def form(self, *, limits: FormLimits | None = None) -> FormData: ...
+    @overload
+    async def form(self, model: type[Model], *, limits: FormLimits | None = None) -> Model: ...
+    @overload
+    async def form(self, model: Any, *, limits: FormLimits | None = None) -> Any: ...
+    async def form(self, model: Any = None, *, limits: FormLimits | None = None) -> Any:
+        """Read the body as a form, which is kept; its files are closed when the request has been answered.
+
+        With a ``model``, make one of it, as ``query_as()`` does. HTTPBadRequest, HTTPContentTooLarge above
+        the limits, HTTPUnsupportedMediaType, HTTPUnprocessableContent.
+        """
+        from .forms.reading import FormReader, form_into
+
+        body = self._reader()
+        if body.form is None:
+            body.form = FormReader(body)
+            self.streams += (body.form,)
+        form = await body.form.read(self.headers.get("content-type", ""), limits or self._form_limits())
+        return form if model is None else form_into(form, model)
+
+    def multipart(self, *, limits: FormLimits | None = None) -> AsyncIterator[Part]:
+        """Yield the parts of a multipart form as they come. Nothing is kept, and unread ones are skipped.
+
+        HTTPBadRequest, HTTPContentTooLarge, HTTPUnsupportedMediaType, ClientDisconnected.
+        """
+        from .forms.parts import read_parts
+
+        content_type = self.headers.get("content-type", "")
+        return read_parts(self._reader().stream(), content_type, limits or self._form_limits())
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes, within the limit; nothing of it is kept."""
@@ -198,48 +288,33 @@ class Request(Generic[State]):
 
     def _reader(self) -> BodyReader:
         if self._body is None:
-            route = self.route
-            limit = self.app.max_body_size
-            if route is not None and route.max_body_size is not None:
-                limit = route.max_body_size
-            headers = self.headers
-            # HTTP/2 has no sign for a body of unknown length, but a GET with one is next to unheard of.
-            unknown = self.scope.get("http_version", "1.1") >= "2" and self.method not in ("GET", "HEAD")
-            chunked = unknown or "transfer-encoding" in headers
-            # On servers of ASGI HTTP before 2.4, receive() alone tells that the client left, after the body.
-            # On others send() raises then, and a body that nobody wants is not asked for.
-            hold = self.scope.get("asgi", {}).get("spec_version", "2.0") < "2.4"
-            self._body = BodyReader(
-                self._receive, limit, headers.get("content-length"), chunked=chunked, hold=hold
-            )
+            self._body = reader_of(self.scope, self.headers, self._receive, self.max_body_size)
         return self._body
+
+    def _form_limits(self) -> FormLimits:
+        from .forms.limits import DEFAULT_LIMITS
+
+        route = self.route
+        return (route.form_limits if route is not None else None) or self.app.form_limits or DEFAULT_LIMITS
+
+    async def is_disconnected(self) -> bool:
+        """Say whether the client has left, as far as the server knows by now; waits for nothing.
+
+        While more than 64 KiB of a body are to be read the answer is no: who reads them is told there.
+        """
+        body = self._reader()
+        if body.watch is None:
+            body.watch = DisconnectWatch(body)
+            self.streams += (body.watch,)
+        return await body.watch.is_disconnected()
+
+    async def receive(self) -> Message:
+        """Receive as the ASGI application that is mounted here; a body that was read as a whole comes again.
+
+        BodyConsumed if it was streamed.
+        """
+        return await self._reader().receive()
 
     async def receive_disconnect(self) -> Message:
         """Wait for the client to leave, as an ASGI ``receive`` that takes no part of the body."""
         return await self._reader().receive_disconnect()
-
-
-def _quoted_path(scope: Scope) -> str:
-    """Return the path as it was quoted, with the prefix of the mount, which not every server puts there."""
-    raw_path = scope.get("raw_path")
-    if raw_path is None:
-        return quote(scope["path"])
-    path: str = raw_path.partition(b"?")[0].decode("latin-1")
-    root_path = scope.get("root_path", "").rstrip("/")
-    if root_path and root_path + unquote(path) == scope["path"]:
-        return quote(root_path) + path
-    return path
-
-
-def _build_url(scope: Scope, host: str | None) -> URL:
-    if host is None:
-        server = scope.get("server")
-        # A UNIX socket has a path and no port: no client could ask for it by this name.
-        host = f"{server[0]}:{server[1]}" if server is not None and server[1] is not None else "localhost"
-    path = _quoted_path(scope)
-    query = scope.get("query_string", b"").decode("latin-1")
-    scheme = scope.get("scheme", "http")
-    match = _HOST.fullmatch(host)
-    if match is None or not path.startswith("/") or int(match["port"] or 0) > 65535:
-        raise HTTPBadRequest("there is no URL: the Host header names no host, or the target is no path")
-    return URL.build(scheme=scheme, authority=host, path=path, query_string=query, encoded=True)

@@ -11,9 +11,17 @@ import asyncio
 from collections.abc import AsyncIterable, Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
+from typing import Protocol
 
 from .asgi import Message, Receive, Send
 from .errors import ClientDisconnected
+
+
+class Closable(Protocol):
+    """What is closed when the request has been answered."""
+
+    async def aclose(self) -> object:
+        """Close it."""
 
 
 async def send_stream(
@@ -42,7 +50,7 @@ async def _send(send: Send, message: Message) -> None:
         raise ClientDisconnected("the client left before the end of the response") from error
 
 
-async def close_stream(stream: AsyncIterable[bytes | str]) -> None:
+async def close_stream(stream: AsyncIterable[object] | Closable) -> None:
     """Close a stream, if it can be; one that makes its iterators when it is asked to has nothing to close."""
     aclose = getattr(stream, "aclose", None)
     if aclose is not None:
@@ -50,7 +58,7 @@ async def close_stream(stream: AsyncIterable[bytes | str]) -> None:
 
 
 async def close_unsent(
-    streams: Iterable[AsyncIterable[bytes | str]], sent: AsyncIterable[bytes | str] | None
+    streams: Iterable[AsyncIterable[bytes | str] | Closable], sent: AsyncIterable[bytes | str] | None
 ) -> None:
     """Close all streams but the one that was sent, the last first, and all of them even if one fails."""
     unsent = {id(stream): stream for stream in streams if stream is not sent}

@@ -66,7 +66,7 @@ class OpenFile:
         """Read some bytes, at most ``count``. EOFError if none are there any more."""
         data = None if self.in_threads else _read_cached(self._descriptor, count, offset)
         if data is None:
-            # If this is cancelled and the file closed, the result is dropped: no position has moved.
+            # If this is cancelled and the file closed meanwhile, the result is dropped; no position is moved.
             data = await asyncio.to_thread(os.pread, self._descriptor, count, offset)
         if not data:
             raise EOFError(f"{self.path!r} has become shorter while it was sent: it ends before {offset}")

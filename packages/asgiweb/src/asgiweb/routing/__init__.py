@@ -2,7 +2,19 @@
 
 from .converters import Converter
 from .decorators import RouteDecorators
-from .route import Route
-from .router import RouteOptions, Router
+from .definitions import Definition, MountOptions, RouteOptions
+from .groups import Group
+from .route import Layer, Route
+from .router import Router
 
-__all__ = ["Converter", "Route", "RouteDecorators", "RouteOptions", "Router"]
+__all__ = [
+    "Converter",
+    "Definition",
+    "Group",
+    "Layer",
+    "MountOptions",
+    "Route",
+    "RouteDecorators",
+    "RouteOptions",
+    "Router",
+]

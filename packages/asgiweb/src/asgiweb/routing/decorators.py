@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Unpack
 
+from ..asgi import ASGIApplication
 from ..handlers import RouteHandler, WebSocketHandler
 from ..typevars import Parameters, State
-from .router import RouteOptions, Router, WebSocketRouteOptions
+from .definitions import (
+    Definition,
+    MountOptions,
+    RouteOptions,
+    WebSocketRouteOptions,
+    define_mount,
+    define_route,
+    define_websocket,
+)
 
 if TYPE_CHECKING:
     from ..static import StaticDirectory, StaticOptions
@@ -30,12 +40,12 @@ class WebSocketRegistrar(Protocol[State]):
         """Register ``handler``."""
 
 
-class RouteDecorators(Generic[State]):
+class RouteDecorators(ABC, Generic[State]):
     """What registers routes by decorators. Each raises RegistrationError if the route cannot be right."""
 
-    def __init__(self) -> None:
-        #: The routes, and ``add_get`` and its like for handlers that are defined elsewhere.
-        self.router = Router()
+    @abstractmethod
+    def _define(self, definition: Definition) -> None:
+        """Take a route in."""
 
     def route(
         self, path: str, *, methods: Iterable[str] = ("GET",), **options: Unpack[RouteOptions]
@@ -44,7 +54,7 @@ class RouteDecorators(Generic[State]):
         names = tuple(methods)
 
         def register(handler: RouteHandler[State, Parameters]) -> RouteHandler[State, Parameters]:
-            self.router.add_route(path, handler, methods=names, **options)
+            self._define(define_route(path, handler, names, options))
             return handler
 
         return register
@@ -81,10 +91,17 @@ class RouteDecorators(Generic[State]):
         """Register the decorated handler for websockets; the path may have a GET route beside it."""
 
         def register(handler: WebSocketHandler[State, Parameters]) -> WebSocketHandler[State, Parameters]:
-            self.router.add_websocket(path, handler, **options)
+            self._define(define_websocket(path, handler, options))
             return handler
 
         return register
+
+    def mount(self, prefix: str, app: ASGIApplication, **options: Unpack[MountOptions]) -> None:
+        """Let an ASGI application answer at a prefix and below, for all methods and for websockets.
+
+        Its lifespan is run with this application's. Routes at the same place come before it.
+        """
+        self._define(define_mount(prefix, app, options))
 
     def static(
         self, prefix: str, directory: str | os.PathLike[str], **options: Unpack[StaticOptions]

@@ -8,39 +8,73 @@ from urllib.parse import quote
 
 from yarl import URL
 
+from ..asgi import Scope
 from ..errors import UrlError
-from .patterns import Parameter
-from .route import Route
+from .converters import BUILT_IN
+from .hosts import port_of
+from .patterns import Parameter, Segment, is_label
+from .route import MOUNT, WEBSOCKET, Route
 
 # What a segment may hold unquoted (RFC 3986, 3.3).
 _SEGMENT_SAFE = "!$&'()*+,;=:@~"
 
+_BELOW = Parameter("path", next(converter for converter in BUILT_IN if converter.name == "path"))
 
-def build_url(route: Route, parameters: Mapping[str, Any], root_path: str = "") -> URL:
-    """Return the path of a route, quoted. UrlError if a parameter is missing, unknown or does not fit."""
+
+def build_url(
+    route: Route, parameters: Mapping[str, Any], root_path: str = "", scope: Scope | None = None
+) -> URL:
+    """Return the path of a route, quoted, after its host if it is bound to one; otherwise as ``url_for``."""
+    pattern = route.pattern
+    segments = pattern.segments
     names = route.parameter_names
+    if route.methods == (MOUNT,) and "path" in parameters and "path" not in names:
+        # A place below the mount, which only the mounted application knows.
+        segments = (*segments, _BELOW)
+        names = (*names, "path")
     if set(names) != parameters.keys():
         raise UrlError(
             f"url_for {route.name!r}: the parameters of {route.path!r} are "
             f"{', '.join(names) or 'none'}, not {', '.join(parameters) or 'none'}"
         )
-    segments = [
-        segment if isinstance(segment, str) else _format(route, segment, parameters[segment.name])
-        for segment in route.pattern.segments
-    ]
-    quoted = [
-        quote(text, safe=_SEGMENT_SAFE + ("/" if _spans(segment) else ""))
-        for text, segment in zip(segments, route.pattern.segments, strict=True)
-    ]
-    path = "/" + "/".join(quoted)
+    path = "".join(f"/{_quoted(route, segment, parameters)}" for segment in segments)
     if path.startswith("//"):
         # A browser would take what follows for a host (RFC 3986, 4.2).
         raise UrlError(f"url_for {route.name!r}: the path would begin with two slashes: {path!r}")
-    return URL(quote(root_path.rstrip("/"), safe="/" + _SEGMENT_SAFE) + path, encoded=True)
+    path = quote(root_path.rstrip("/"), safe="/" + _SEGMENT_SAFE) + path
+    if pattern.host is None:
+        return URL(path or "/", encoded=True)
+    host = ".".join(_label(route, label, parameters) for label in pattern.labels)
+    return URL(_origin(route, host, scope) + path, encoded=True)
 
 
-def _spans(segment: str | Parameter) -> bool:
-    return isinstance(segment, Parameter) and segment.converter.spans_segments
+def _quoted(route: Route, segment: Segment, parameters: Mapping[str, Any]) -> str:
+    if isinstance(segment, str):
+        return quote(segment, safe=_SEGMENT_SAFE)
+    safe = _SEGMENT_SAFE + ("/" if segment.converter.spans_segments else "")
+    return quote(_format(route, segment, parameters[segment.name]), safe=safe)
+
+
+def _label(route: Route, label: Segment, parameters: Mapping[str, Any]) -> str:
+    if isinstance(label, str):
+        return label
+    text = _format(route, label, parameters[label.name])
+    if not is_label(text):
+        raise UrlError(
+            f"url_for {route.name!r}: {label.name!r} cannot be {parameters[label.name]!r}: no host is read "
+            f"as that"
+        )
+    return text
+
+
+def _origin(route: Route, host: str, scope: Scope | None) -> str:
+    """Return what comes before the path: where the request came in, but for the route's own host."""
+    if scope is None:
+        return f"//{host}"
+    secure = scope.get("scheme", "http") in ("https", "wss")
+    scheme = "ws" if WEBSOCKET in route.methods else "http"
+    port = port_of(scope)
+    return f"{scheme}{'s' if secure else ''}://{host}{':' if port else ''}{port}"
 
 
 def _format(route: Route, parameter: Parameter, value: Any) -> str:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 import httpx
 
-from ..asgi import FAULTS, ASGIApplication, Receive, Scope, Send
+from ..asgi import ASGIApplication, Receive, Scope, Send
+from .exchange import Exchange, http_scope
 from .lifespan import RunningLifespan
 from .websocket import TestWebSocket, websocket_scope
 
 
 class TestClient(httpx.AsyncClient):
-    """An ``httpx.AsyncClient`` whose requests the application answers, in the same event loop and task.
+    """An ``httpx.AsyncClient`` whose requests the application answers, in the same event loop.
 
     ``async with`` runs the application's lifespan. What the application would log as a fault is raised in
     the test, unless ``raise_exceptions`` is False: then the test sees the 500 that a client would.
+    ``timeout`` is in seconds, for each wait for the application, its lifespan too; TimeoutError after that.
     """
 
     __test__ = False  # its name does not make it a test
@@ -32,17 +35,19 @@ class TestClient(httpx.AsyncClient):
         cookies: dict[str, str] | None = None,
         follow_redirects: bool = False,
         client: tuple[str, int] = ("127.0.0.1", 50000),
+        timeout: float | None = 10.0,
     ) -> None:
         self.app = app
         self.raise_exceptions = raise_exceptions
         self._peer = client
-        self._lifespan = RunningLifespan(app)
+        self._lifespan = RunningLifespan(app, timeout, raise_exceptions=raise_exceptions)
         super().__init__(
             transport=_Transport(self._app_with_state, raise_exceptions=raise_exceptions, client=client),
             base_url=base_url,
             headers=headers,
             cookies=cookies,
             follow_redirects=follow_redirects,
+            timeout=timeout,
         )
 
     async def __aenter__(self) -> Self:
@@ -93,22 +98,52 @@ class TestClient(httpx.AsyncClient):
 
 
 class _Transport(httpx.AsyncBaseTransport):
-    """httpx.ASGITransport, which raises also what the application has caught and logged as a fault."""
+    """The application in place of a network."""
 
     def __init__(self, app: ASGIApplication, *, raise_exceptions: bool, client: tuple[str, int]) -> None:
         self._app = app
         self._raise_exceptions = raise_exceptions
         self._client = client
+        self._open: set[Exchange] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        faults: list[Exception] = []
+        exchange = Exchange(
+            self._app,
+            http_scope(request, self._client),
+            request,
+            timeout=request.extensions.get("timeout", {}).get("read"),
+            raise_exceptions=self._raise_exceptions,
+        )
+        self._open.add(exchange)
+        exchange.task.add_done_callback(lambda _: self._open.discard(exchange))
+        try:
+            await exchange.start()
+        except BaseException:
+            # If the test does not wait any longer, the application may see that in its own time.
+            exchange.leave()
+            raise
+        return httpx.Response(exchange.status, headers=exchange.headers, stream=_Body(exchange))
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            scope[FAULTS] = faults
-            await self._app(scope, receive, send)
+    async def aclose(self) -> None:
+        """End what is still running, which nobody waits for any more."""
+        for exchange in tuple(self._open):
+            await exchange.cancel()
 
-        transport = httpx.ASGITransport(app, raise_app_exceptions=self._raise_exceptions, client=self._client)
-        response = await transport.handle_async_request(request)
-        if faults and self._raise_exceptions:
-            raise faults[0]
-        return response
+
+class _Body(httpx.AsyncByteStream):
+    """The body of a response, as httpx reads it."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._exchange.pieces()
+
+    async def aclose(self) -> None:
+        """Leave, and wait for the application to see it. Raises what it has raised, unless the test has."""
+        failing = sys.exc_info()[1] is not None
+        try:
+            await self._exchange.end()
+        except Exception:
+            if not failing:
+                raise

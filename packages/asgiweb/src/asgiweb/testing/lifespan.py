@@ -9,10 +9,12 @@ from ..asgi import FAULTS, ASGIApplication, Message
 
 
 class RunningLifespan:
-    """One startup and one shutdown; nothing of them for an application that knows no lifespan."""
+    """One startup and one shutdown, ``timeout`` seconds each; nothing where there is no lifespan."""
 
-    def __init__(self, app: ASGIApplication) -> None:
+    def __init__(self, app: ASGIApplication, timeout: float | None, *, raise_exceptions: bool = True) -> None:
         self._app = app
+        self._timeout = timeout
+        self._raise_exceptions = raise_exceptions
         #: What the application has put into the state of its lifespan; each scope gets a copy.
         self.state: dict[str, Any] = {}
         self._faults: list[Exception] = []
@@ -26,19 +28,32 @@ class RunningLifespan:
         try:
             await self._phase("startup")
         except BaseException:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await self._cancel(self._task)
             raise
 
     async def stop(self) -> None:
         """Wait until the application has shut down. Raises what has gone wrong."""
         if self._task is not None and not self._task.done():
-            await self._phase("shutdown")
-            await self._task
+            try:
+                await self._phase("shutdown")
+                await self._task
+            finally:
+                await self._cancel(self._task)
+            if self._faults and self._raise_exceptions:
+                # What background work has raised since the start.
+                raise self._faults[0]
+
+    async def _cancel(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        await asyncio.wait([task])
 
     async def _phase(self, name: str) -> None:
         await self._to_app.put({"type": f"lifespan.{name}"})
-        message = await self._from_app.get()
+        try:
+            async with asyncio.timeout(self._timeout):
+                message = await self._from_app.get()
+        except TimeoutError:
+            raise TimeoutError(f"the application's {name} takes longer than {self._timeout} s") from None
         if message["type"] == f"lifespan.{name}.failed":
             if self._faults:
                 raise self._faults[0]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Handshake(Request[State]):
     """The request that opens a websocket."""
 
-    __slots__ = ("_receive_message", "_send", "_watch", "_websocket")
+    __slots__ = ("_watch", "_websocket", "receive_message", "send_message")
 
     def __init__(
         self,
@@ -44,8 +44,9 @@ class Handshake(Request[State]):
         if scope.get("asgi", {}).get("spec_version", "2.0") < "2.4":
             self._watch = DisconnectWatch(receive, send)
             receive, send = self._watch.receive, self._watch.send
-        self._receive_message = receive
-        self._send = send
+        #: The ASGI callables, for what is mounted.
+        self.receive_message = receive
+        self.send_message = send
         self._websocket = WebSocket(self, receive, send)
 
     @property
@@ -62,10 +63,17 @@ class Handshake(Request[State]):
         """WebSocketError: it would take messages from the handler, which is told of the end itself."""
         raise WebSocketError("the client of a websocket leaves where its messages are received")
 
+    async def is_disconnected(self) -> bool:
+        """WebSocketError, for the same reason."""
+        raise WebSocketError("the client of a websocket leaves where its messages are received")
+
     async def deny(self, response: Response, start: Message) -> None:
         """Answer with a response. ClientDisconnected if nobody is there to get it."""
         if "websocket.http.response" in (self.scope.get("extensions") or ()):
-            await response.transmit(start, "GET", self._receive_for_denial, self._send_denial)
+            send: Send = self._send_denial
+            for wrapper in self.send_wrappers:
+                send = wrapper(send)
+            await response.transmit(start, "GET", self._receive_for_denial, send)
         else:
             await self.websocket.close()
 
@@ -75,12 +83,12 @@ class Handshake(Request[State]):
             self._watch.stop()
 
     async def _receive_for_denial(self) -> Message:
-        while (await self._receive_message())["type"] != "websocket.disconnect":
+        while (await self.receive_message())["type"] != "websocket.disconnect":
             pass
         return {"type": "http.disconnect"}
 
     async def _send_denial(self, message: Message) -> None:
-        await self._send({**message, "type": f"websocket.{message['type']}"})
+        await self.send_message({**message, "type": f"websocket.{message['type']}"})
 
 
 async def _no_body() -> Message:

@@ -7,7 +7,7 @@ tells so, whoever it was and whichever method finds out.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
@@ -40,6 +40,7 @@ class WebSocket(Generic[State]):
         "accepted",
         "close_code",
         "close_reason",
+        "on_accept",
         "request",
         "subprotocol",
     )
@@ -54,6 +55,8 @@ class WebSocket(Generic[State]):
         #: How it was closed; None until then.
         self.close_code: int | None = None
         self.close_reason = ""
+        #: Functions that are awaited just before acceptance; what they return are more headers of the 101.
+        self.on_accept: list[Callable[[], Awaitable[Headers]]] = []
         self._receive = receive
         self._send = send
         self._readable = False
@@ -92,6 +95,8 @@ class WebSocket(Generic[State]):
         offered = self.subprotocols
         chosen = next((name for name in subprotocols if name in offered), None)
         pairs = [] if headers is None else _handshake_headers(headers)
+        for hook in self.on_accept:
+            pairs += _handshake_headers(await hook())
         try:
             await self._send({"type": "websocket.accept", "subprotocol": chosen, "headers": pairs})
         except OSError as error:

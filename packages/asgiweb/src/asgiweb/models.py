@@ -1,0 +1,113 @@
+"""Data that a client sends, made into what the application declares: by msgspec, into any type it knows.
+
+What does not fit is an HTTPUnprocessableContent whose problem details say where (RFC 9457), by a JSON pointer
+(RFC 6901) into the body. msgspec stops at the first mistake, so that is one.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from .exceptions import HTTPBadRequest, HTTPUnprocessableContent
+from .headers import media_type
+
+# msgspec's messages end like this: - at `$.items[0].price`. For the key of an object: - at `key` in `$.a`.
+_PATH = re.compile(r"(?P<detail>.*) - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`", re.DOTALL)
+_STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>[0-9]+|\.\.\.)\]")
+_MEMBER = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
+
+
+#: Ends the detail where msgspec does not say which value of a mapping it is.
+IN_A_VALUE = ", in one of the values"
+
+
+class NotJSON(ValueError):
+    """The text is no JSON at all (RFC 8259)."""
+
+
+def decode_json(text: str | bytes, model: Any) -> Any:
+    """Make a ``model`` of JSON. NotJSON, or msgspec.ValidationError for JSON that is no such thing."""
+    try:
+        return _decoder(model).decode(text)
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise NotJSON(_reason(error)) from None
+
+
+def decode_body(body: bytes, model: Any) -> Any:
+    """Make a ``model`` of a request's body. HTTPBadRequest, or HTTPUnprocessableContent that says where."""
+    try:
+        return _decode_any(body) if model is Any else _decoder(model).decode(body)
+    except msgspec.ValidationError as error:
+        if model is Any:
+            # All is well but a number that is too large.
+            raise HTTPBadRequest(f"the body is {_reason(error)}") from None
+        detail, steps = explain(error)
+        raise HTTPUnprocessableContent(
+            "the body is not what is expected here",
+            members={"errors": [{"detail": detail, "pointer": json_pointer(steps)}]},
+        ) from None
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise HTTPBadRequest(f"the body is {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    return "JSON that is nested too deeply" if isinstance(error, RecursionError) else f"not JSON: {error}"
+
+
+_decode_any = msgspec.json.Decoder().decode
+
+
+def _decoder(model: Any) -> msgspec.json.Decoder[Any]:
+    try:
+        return _kept_decoder(model)
+    except TypeError:
+        # It cannot be a key of the cache, or msgspec does not know it and says so again.
+        return msgspec.json.Decoder(model)
+
+
+# To make a decoder costs several times what a small message does. Models come from code, and are few.
+@lru_cache(maxsize=256)
+def _kept_decoder(model: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(model)
+
+
+def explain(error: msgspec.ValidationError) -> tuple[str, list[str]]:
+    """Take msgspec's message apart: what is wrong, and the names and indexes that lead there.
+
+    They lead to where a missing member should be. Of a mapping msgspec does not tell the key: there they end.
+    """
+    detail = str(error)
+    steps: list[str] = []
+    match = _PATH.fullmatch(detail)
+    if match is not None:
+        detail = match["detail"]
+        if match["key"]:
+            detail += ", as a key"
+        for step in _STEP.finditer(match["path"]):
+            if step["index"] == "...":
+                return detail + IN_A_VALUE, steps
+            steps.append(step["name"] or step["index"])
+    member = _MEMBER.fullmatch(detail)
+    if member is not None:
+        steps.append(member["name"])
+        detail = "Missing" if member["what"] == "missing required" else "Unknown"
+    return detail, steps
+
+
+def json_pointer(steps: list[str]) -> str:
+    """Write a JSON pointer as the fragment of a URI (RFC 6901, 6)."""
+    text = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+    return "#" + quote(text, safe="/~!$&'()*+,;=:@?")
+
+
+def is_json(content_type: str) -> bool:
+    """Say whether a Content-Type is that of JSON: application/json, or one with "+json" (RFC 6839, 3.1)."""
+    kind = media_type(content_type)
+    return kind in ("application/json", "text/json") or kind.endswith("+json")

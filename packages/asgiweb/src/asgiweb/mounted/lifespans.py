@@ -1,0 +1,99 @@
+"""The lifespan of a mounted application, which its parent runs as a server would: in a task of its own.
+
+One that does not know the protocol raises or returns without an answer: it has no lifespan, and that is fine.
+One that says that it cannot start keeps the whole from starting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import TracebackType
+from typing import Any
+
+from ..asgi import FAULTS, ASGIApplication, Message, Scope
+
+logger = logging.getLogger("asgiweb")
+
+
+class MountedLifespan:
+    """``async with`` starts an application, and stops it. RuntimeError if it says that it cannot."""
+
+    def __init__(self, app: ASGIApplication, prefix: str, parent: Scope) -> None:
+        self._app = app
+        self._prefix = prefix
+        #: What it has put into its state.
+        self.state: dict[str, Any] = {}
+        self._scope: Scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self.state,
+        }
+        if FAULTS in parent:
+            self._scope[FAULTS] = parent[FAULTS]
+        self._to_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._from_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._started = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.create_task(self._run())
+        self._started = await self._phase("startup", self._task)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        task, self._task = self._task, None
+        if task is None or task.done():
+            return
+        if kind is not None and not issubclass(kind, Exception):
+            # The server has given up: there is no time for a shutdown.
+            task.cancel()
+            await asyncio.wait([task])
+            return
+        if self._started:
+            await self._phase("shutdown", task)
+
+    async def _phase(self, name: str, task: asyncio.Task[None]) -> bool:
+        """Tell the application what comes, and wait for its answer; False if it has none."""
+        self._to_app.put_nowait({"type": f"lifespan.{name}"})
+        try:
+            message = await self._from_app.get()
+            if name == "shutdown" or message["type"] != "lifespan.startup.complete":
+                await asyncio.wait([task])
+        except BaseException:
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+        if message["type"] == f"lifespan.{name}.failed":
+            reason = message.get("message") or "it does not say why"
+            raise RuntimeError(f"the {name} of what is mounted at {self._prefix or '/'!r} failed: {reason}")
+        return bool(message["type"] == f"lifespan.{name}.complete")
+
+    async def _run(self) -> None:
+        told = False
+
+        async def receive() -> Message:
+            nonlocal told
+            told = True
+            return await self._to_app.get()
+
+        answered = False
+
+        async def send(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            self._from_app.put_nowait(message)
+
+        try:
+            await self._app(self._scope, receive, send)
+        except Exception as error:
+            # To raise without a look at the event is the way to say that there is no lifespan.
+            if told and not answered:
+                logger.warning(
+                    "what is mounted at %r raised in its lifespan and goes on without one",
+                    self._prefix or "/",
+                    exc_info=error,
+                )
+        finally:
+            self._from_app.put_nowait({"type": "lifespan.ended"})

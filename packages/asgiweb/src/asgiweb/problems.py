@@ -1,0 +1,147 @@
+"""The forms of an error's answer: problem details (RFC 9457), a page, or plain text.
+
+The client's Accept decides (RFC 9110, 12.5.1): the form with the highest weight, and of several the one that
+is named rather than covered by a wildcard. Who names none of them, or takes everything, gets text, and
+problem details if it has sent JSON itself. Nobody is refused: an error in another form says more than a 406.
+"""
+
+from __future__ import annotations
+
+import enum
+from functools import lru_cache
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from .asgi import Scope
+from .headers import media_type
+from .response import Response, html_response, json_response
+
+if TYPE_CHECKING:
+    from .exceptions import HTTPException
+    from .request import Request
+
+
+class Form(enum.Enum):
+    """What an error is written as."""
+
+    PROBLEM = "application/problem+json"
+    PAGE = "text/html"
+    TEXT = "text/plain"
+
+
+#: Characters of an Accept that is remembered with its form; browsers need about 150.
+_REMEMBERED = 512
+
+#: Pages load nothing and run nothing; the hash is that of the style below (CSP 3, 2.3.1).
+POLICY = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; style-src 'sha256-{}'"
+)
+
+_STYLE = (
+    ":root{color-scheme:light dark}"
+    "body{font:1.05rem/1.6 system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-items:center}"
+    "main{box-sizing:border-box;width:100%;max-width:38rem;padding:1.5rem}"
+    "h1{font-size:1.7rem;line-height:1.25;margin:0}"
+    "h1 small{display:block;font-size:1rem;font-weight:400;opacity:.75;margin-bottom:.4rem}"
+    "p{margin:1rem 0 0;white-space:pre-line;overflow-wrap:anywhere}"
+)
+_STYLE_HASH = "1oktSKCi5dFBndOmR1aBuzzzyPAh4cvuJprMebEycdw="
+
+_PAGE_POLICY = POLICY.format(_STYLE_HASH)
+
+
+def problem_response(error: HTTPException, request: Request[Any] | None) -> Response:
+    """Answer an HTTPException in the form that the request prefers; as text if there is no request."""
+    # The detail may hold what is no Unicode, such as the name of a file (os.fsdecode).
+    detail = error.detail.encode(errors="backslashreplace").decode()
+    if request is None:
+        return Response(detail, error.status, headers=error.headers)
+    headers = vary_by_accept(error.headers)
+    form = preferred_form(request.scope)
+    if form is Form.TEXT:
+        return Response(detail, error.status, headers=headers)
+    if form is Form.PAGE:
+        headers.setdefault("content-security-policy", _PAGE_POLICY)
+        return html_response(_page(error.status, error.title, detail), error.status, headers=headers)
+    members = {"type": "about:blank", "title": error.title, "status": error.status}
+    if detail != error.title:
+        members["detail"] = detail
+    # Members may say of which type the problem is, and so what its title is.
+    return json_response(
+        members | error.members, error.status, headers=headers, content_type=Form.PROBLEM.value
+    )
+
+
+def vary_by_accept(headers: dict[str, str]) -> dict[str, str]:
+    """Return a copy that tells caches that Accept decides (RFC 9110, 12.5.5)."""
+    if not headers:
+        return {"vary": "accept"}
+    varied = {name.lower(): value for name, value in headers.items()}
+    varied["vary"] = f"{varied['vary']}, accept" if "vary" in varied else "accept"
+    return varied
+
+
+def preferred_form(scope: Scope) -> Form:
+    """Return the form that the client of a request prefers."""
+    accept = content_type = b""
+    for name, value in scope["headers"]:
+        if name == b"accept":
+            accept = accept + b"," + value if accept else value
+        elif name == b"content-type":
+            content_type = value
+    choose = _choose if len(accept) <= _REMEMBERED else _choose.__wrapped__
+    form = choose(accept)
+    if form is None:
+        kind = media_type(content_type.decode("latin-1")) if content_type else ""
+        return Form.PROBLEM if kind == "application/json" or kind.endswith("+json") else Form.TEXT
+    return form
+
+
+@lru_cache(maxsize=128)
+def _choose(accept: bytes) -> Form | None:
+    """Return the form that an Accept prefers; None if it prefers none."""
+    ranges = dict(_weighted(part) for part in accept.decode("latin-1").split(","))
+    # A client of an interface names JSON, and rarely the form in which its errors come.
+    kinds = {
+        Form.PROBLEM: ("application/problem+json", "application/json"),
+        Form.PAGE: ("text/html", "application/xhtml+xml"),
+        Form.TEXT: ("text/plain",),
+    }
+    ranked = [(max(_rank(kind, ranges) for kind in kinds[form]), form) for form in kinds]
+    (weight, named), form = max(ranked, key=lambda pair: pair[0])
+    if not weight or not named:
+        return None
+    # "text/*" covers two: it is text.
+    return Form.TEXT if named == 1 and ranked[-1][0] == (weight, named) else form
+
+
+def _rank(kind: str, ranges: dict[str, float]) -> tuple[float, int]:
+    """Return the weight of a media type, and how precisely the range that gives it names the type."""
+    for precision, media_range in ((2, kind), (1, kind.partition("/")[0] + "/*"), (0, "*/*")):
+        if media_range in ranges:
+            return ranges[media_range], precision
+    return 0.0, 0
+
+
+def _weighted(part: str) -> tuple[str, float]:
+    """Return a media range and its weight, which is 1 unless it says otherwise (RFC 9110, 12.4.2)."""
+    media_range, *parameters = part.split(";")
+    weight = 1.0
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "q":
+            try:
+                weight = min(max(float(value), 0.0), 1.0)
+            except ValueError:
+                weight = 0.0
+    return media_range.strip().lower(), weight
+
+
+def _page(status: int, title: str, detail: str) -> str:
+    text = "" if detail == title else f"<p>{escape(detail)}</p>"
+    heading = escape(title)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{status} {heading}</title>'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head>'
+        f"<body><main><h1><small>{status}</small> {heading}</h1>{text}</main></body></html>\n"
+    )

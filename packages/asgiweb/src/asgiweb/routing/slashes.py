@@ -1,0 +1,41 @@
+"""What becomes of a request whose path is that of a route, but for the slash at its end.
+
+The answer is a redirection by default, and not the route's own: one thing has one URL.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, TypeVar
+
+from ..asgi import Scope
+from ..target_uri import quoted_path
+
+Text = TypeVar("Text", str, bytes)
+
+TrailingSlash: TypeAlias = Literal["redirect", "strict", "ignore"]
+
+
+def with_other_slash(scope: Scope) -> Scope:
+    """Return the scope of the same path with a slash at its end, if it has none, and without otherwise."""
+    changed = {**scope, "path": _other(scope["path"], "/")}
+    raw_path: bytes | None = scope.get("raw_path")
+    if raw_path is not None:
+        # Some servers leave the query in it.
+        changed["raw_path"] = _other(raw_path.partition(b"?")[0], b"/")
+    return changed
+
+
+def _other(path: Text, slash: Text) -> Text:
+    return path[:-1] if path.endswith(slash) else path + slash
+
+
+def location_of_other(scope: Scope) -> str | None:
+    """Return that path as the client would ask for it, with its query; None if that would be another host's.
+
+    "//host" is one (RFC 3986, 4.2), and browsers read a backslash as a slash.
+    """
+    path = _other(quoted_path(scope), "/")
+    if not path.startswith("/") or path[1:2] in ("/", "\\"):
+        return None
+    query = scope.get("query_string", b"").decode("latin-1")
+    return f"{path}?{query}" if query else path

@@ -1,0 +1,41 @@
+"""The URL that a request asks for: the target URI (RFC 9110, 7.1)."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote
+
+from yarl import URL
+
+from .asgi import Scope
+from .exceptions import HTTPBadRequest
+
+# RFC 9110, 7.2, with RFC 3986, 3.2.2. What passes here cannot make yarl fail when it takes the URL apart.
+_HOST = re.compile(r"([0-9A-Za-z\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{0,5}))?")
+
+
+def target_uri(scope: Scope, host: str | None) -> URL:
+    """Build it from a scope and the Host header. HTTPBadRequest if that is none."""
+    if host is None:
+        server = scope.get("server")
+        # A UNIX socket has a path and no port: no client could ask for it by this name.
+        host = f"{server[0]}:{server[1]}" if server is not None and server[1] is not None else "localhost"
+    path = quoted_path(scope)
+    query = scope.get("query_string", b"").decode("latin-1")
+    scheme = scope.get("scheme", "http")
+    match = _HOST.fullmatch(host)
+    if match is None or not path.startswith("/") or int(match["port"] or 0) > 65535:
+        raise HTTPBadRequest("there is no URL: the Host header names no host, or the target is no path")
+    return URL.build(scheme=scheme, authority=host, path=path, query_string=query, encoded=True)
+
+
+def quoted_path(scope: Scope) -> str:
+    """Return the path as it was quoted, with the prefix of the mount, which not every server puts there."""
+    raw_path = scope.get("raw_path")
+    if raw_path is None:
+        return quote(scope["path"])
+    path: str = raw_path.partition(b"?")[0].decode("latin-1")
+    root_path = scope.get("root_path", "").rstrip("/")
+    if root_path and root_path + unquote(path) == scope["path"]:
+        return quote(root_path) + path
+    return path

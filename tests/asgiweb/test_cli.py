@@ -1,0 +1,142 @@
+"""The command ``asgiweb routes``: its table, and what it says when it cannot make one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asgiweb import Application, Group, Handler, Request, Response, WebSocket
+from asgiweb.cli import main
+from asgiweb.listing import table_of
+
+PROGRAM = """
+from asgiweb import Application, Request, Response
+
+app = Application()
+other = object()
+
+
+@app.get("/users/{id:int}", name="user")
+async def show(request: Request, id: int) -> Response:
+    return Response()
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    (tmp_path / "shop.py").write_text(PROGRAM)
+    (tmp_path / "broken.py").write_text("1 / 0")
+    (tmp_path / "needs.py").write_text("import what_nobody_has")
+    duplicate = '\n\n@app.get("/users/{number:int}")\nasync def again(request: Request) -> Response: ...\n'
+    (tmp_path / "twice.py").write_text(PROGRAM + duplicate)
+    return tmp_path
+
+
+def command(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "asgiweb", *arguments], cwd=program, capture_output=True, text=True
+    )
+
+
+def test_the_routes_of_a_module_in_the_current_directory(program: Path) -> None:
+    result = command(program, "routes", "shop:app")
+    assert result.stderr == ""
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        ["methods", "path", "name", "handler"],
+        ["-------", "---------------", "----", "--------------"],
+        ["GET", "/users/{id:int}", "user", "shop.py:8", "show"],
+    ]
+    assert result.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("shop", "'shop' is not module:app; write 'shop:app'"),
+        ("./shop.py:app", "named with dots and without .py: 'shop'"),
+        ("shops:app", "there is no module 'shops' in "),
+        ("shop.inner:app", "there is no module 'shop.inner'"),
+        ("shop:application", "'shop' has no 'application'; applications that are there: app"),
+        ("shop:other", "'shop:other' is of type object, and not an asgiweb.Application"),
+        ("needs:app", "'needs' imports 'what_nobody_has', which is not installed"),
+        ("broken:app", "'broken' cannot be imported, see above: ZeroDivisionError"),
+        ("twice:app", "GET '/users/{number:int}' is registered already"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    program: Path,
+    target: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(program)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("shop", "broken", "needs", "twice"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert main(["routes", target]) == 1
+    output = capsys.readouterr()
+    last = output.err.splitlines()[-1]
+    assert output.out == ""
+    assert last.startswith("asgiweb: ")
+    assert message in last
+    assert ("Traceback" in output.err) == (target == "broken:app")
+
+
+def test_without_arguments_it_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main([])
+    assert exit.value.code == 2
+    assert "usage: asgiweb" in capsys.readouterr().err
+
+
+async def handler(request: Request) -> Response:
+    return Response()
+
+
+async def guard(request: Request, handler: Handler) -> Response:
+    return await handler(request)
+
+
+class Timer:
+    async def __call__(self, request: Request, handler: Handler) -> Response:
+        return await handler(request)
+
+
+def test_everything_is_in_the_table() -> None:
+    app: Application[Any] = Application(middlewares=[guard])
+    group: Group[Any] = Group("/g", name="g", middlewares=[Timer()])
+    group.route("/a", methods=["POST", "GET"], name="a", middlewares=[guard])(handler)
+    app.include(group)
+    app.get("/", host="{x}.example.com")(handler)
+
+    @app.websocket("/ws")
+    async def talk(ws: WebSocket) -> None: ...
+
+    inner: Application[Any] = Application()
+    inner.get("/b")(handler)
+    app.mount("/m", inner)
+    app.mount("", lambda scope, receive, send: handler(scope))  # type: ignore[arg-type, return-value]  # any callable
+    rows = [line.split("  ") for line in table_of(app).splitlines()]
+    cells = [[cell.strip() for cell in row if cell] for row in rows]
+    assert cells[0] == ["methods", "path", "host", "name", "handler", "middlewares"]
+    assert [row[:2] for row in cells[2:8]] == [
+        ["mount", "/"],
+        ["GET POST", "/g/a"],
+        ["mount", "/m"],
+        ["GET", "/m/b"],
+        ["websocket", "/ws"],
+        ["GET", "/"],
+    ]
+    assert cells[3][2] == "g.a"
+    assert cells[3][-1] == "Timer, guard"
+    assert cells[7][2] == "{x}.example.com"
+    assert cells[-1] == ["Around all of them: guard"]
+
+
+def test_an_application_without_routes_says_so() -> None:
+    assert table_of(Application()) == "The application has no routes.\n"
