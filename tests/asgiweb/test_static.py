@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from asgiweb import Application, Handler, HeaderError, RegistrationError, Request, Response, UrlError
+from asgiweb import Application, Group, Handler, HeaderError, RegistrationError, Request, Response, UrlError
 from asgiweb.files.fingerprints import with_digest, without_digest
 from asgiweb.files.precompressed import acceptable_codings
 from asgiweb.static import IMMUTABLE, StaticDirectory
@@ -356,6 +356,25 @@ class TestDigests:
             assert (await client.get(url)).text == "b { }"
         exchange = await Exchange(http_scope("/below/url/app.css", root_path="/below")).run(app)
         assert exchange.body.startswith(b"/below/static/app.")
+
+    async def test_urls_in_groups_and_mounted_applications(self, root: Path) -> None:
+        app: Application[None] = Application()
+        group: Group[None] = Group("/{tenant}", name="shop")
+        mounted: Application[None] = Application()
+        for place in (group, mounted):
+            assets = place.static("/static", root)
+
+            @place.get("/url")
+            async def url(request: Request, assets: StaticDirectory = assets) -> Response:
+                return Response(str(assets.url(request, "app.css")))
+
+        app.include(group)
+        app.mount("/mounted", mounted)
+        async with TestClient(app) as client:
+            for prefix in ("/a%20b", "/mounted"):
+                found = (await client.get(f"{prefix}/url")).text
+                assert found.startswith(f"{prefix}/static/app.")
+                assert (await client.get(found)).headers["cache-control"] == IMMUTABLE
 
     async def test_variants_are_sent_for_it(self, root: Path) -> None:
         (root / "app.css.br").write_bytes(b"compressed")
