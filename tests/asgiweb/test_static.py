@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from asgiweb import Application, Handler, HeaderError, RegistrationError, Request, Response, UrlError
+from asgiweb import Application, Group, Handler, HeaderError, RegistrationError, Request, Response, UrlError
 from asgiweb.files.fingerprints import with_digest, without_digest
 from asgiweb.files.precompressed import acceptable_codings
 from asgiweb.static import IMMUTABLE, StaticDirectory
@@ -357,6 +357,25 @@ class TestDigests:
         exchange = await Exchange(http_scope("/below/url/app.css", root_path="/below")).run(app)
         assert exchange.body.startswith(b"/below/static/app.")
 
+    async def test_urls_in_groups_and_mounted_applications(self, root: Path) -> None:
+        app: Application[None] = Application()
+        group: Group[None] = Group("/{tenant}", name="shop")
+        mounted: Application[None] = Application()
+        for place in (group, mounted):
+            assets = place.static("/static", root)
+
+            @place.get("/url")
+            async def url(request: Request, assets: StaticDirectory = assets) -> Response:
+                return Response(str(assets.url(request, "app.css")))
+
+        app.include(group)
+        app.mount("/mounted", mounted)
+        async with TestClient(app) as client:
+            for prefix in ("/a%20b", "/mounted"):
+                found = (await client.get(f"{prefix}/url")).text
+                assert found.startswith(f"{prefix}/static/app.")
+                assert (await client.get(found)).headers["cache-control"] == IMMUTABLE
+
     async def test_variants_are_sent_for_it(self, root: Path) -> None:
         (root / "app.css.br").write_bytes(b"compressed")
         app, _ = self.app(root)
@@ -366,14 +385,22 @@ class TestDigests:
                 assert response.headers["content-encoding"] == "br"
                 assert response.headers["cache-control"] == IMMUTABLE
 
+    async def test_a_directory_may_have_such_a_name(self, root: Path) -> None:
+        (root / "v.0123456789ab").mkdir()
+        (root / "v.0123456789ab" / "index.html").write_text("v")
+        assert (await get(root, "v.0123456789ab")).headers["location"] == "v.0123456789ab/"
+
     async def test_a_file_of_that_very_name_comes_first(self, root: Path) -> None:
         (root / "app.0123456789ab.css").write_text("bundled")
         response = await get(root, "app.0123456789ab.css")
         assert (response.text, response.headers["cache-control"]) == ("bundled", "no-cache")
 
-    @pytest.mark.parametrize("path", ["nothing.css", "../outside/secret.txt", ".env", "css", "", "pipe"])
+    @pytest.mark.parametrize(
+        "path", ["nothing.css", "../outside/secret.txt", ".env", "css", "", "pipe", "link"]
+    )
     async def test_only_files_that_can_be_seen_have_one(self, root: Path, path: str) -> None:
         os.mkfifo(root / "pipe")
+        (root / "link").symlink_to("../outside/secret.txt")
         app, assets = self.app(root)
         request = Request(app, http_scope(), Exchange().receive, None, {})
         with pytest.raises(UrlError, match="static"):
@@ -399,7 +426,7 @@ class TestDigests:
         "name", ["app.css", "app.0123456789AB.css", "0123456789ab.css", "a/.0123456789ab"]
     )
     def test_other_names_have_none(self, name: str) -> None:
-        assert without_digest(name) is None
+        assert without_digest(name) == (name, "")
 
 
 class TestVariants:

@@ -123,16 +123,15 @@ class StaticDirectory:
 
     async def _other(self, request: Request[Any], path: str) -> Response:
         """Answer for a path that is no file: a name with a digest, a directory without its slash, or 404."""
-        parts = without_digest(path)
-        if parts is not None:
-            name, digest = parts
-            known = await self._digest(name)
+        name, digest = without_digest(path)
+        before = digest and await self._digest(name)
+        if before:
             found = await self._find(request, name)
             if found is not None:
                 # A digest of another state comes from a page that is older or newer than this process' files.
-                current = known == digest == await self._digest(name)
+                current = before == digest == await self._digest(name)
                 return await self._answer(request, found, IMMUTABLE if current else self._cache_control)
-        elif path and not path.endswith("/") and self._index is not None:
+        if path and not path.endswith("/") and self._index is not None:
             found = await self._find(request, f"{path}/{self._index}")
             if found is not None:
                 found.file.close()
@@ -145,10 +144,10 @@ class StaticDirectory:
         location = quote(path.rpartition("/")[2], safe="") + "/" + (query and f"?{query}")
         return redirect(location, 308, headers={"cache-control": self._cache_control})
 
-    async def _digest(self, name: str) -> str | None:
+    async def _digest(self, name: str) -> str:
         path = self._root + name
         known = None if self._in_threads else self._fingerprints.known(path)
-        return known or await asyncio.to_thread(self._fingerprints.of, path)
+        return await asyncio.to_thread(self._fingerprints.of, path) if known is None else known
 
     def url(self, request: Request[Any], path: str) -> URL:
         """Return the URL of a file with a digest of its content in it, which clients may keep for ever.
@@ -158,7 +157,7 @@ class StaticDirectory:
         if self._names.fullmatch(path) is None:
             raise UrlError(f"static: {path!r} is no path of a file below {self.directory!r}")
         digest = self._fingerprints.of(self._root + path)
-        if digest is None:
+        if not digest:
             raise UrlError(f"static: there is no file {path!r} in {self.directory!r}")
         route = self._own_route(request)
         parameters = {name: request.match_info.get(name) for name in route.parameter_names}

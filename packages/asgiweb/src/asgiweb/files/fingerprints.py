@@ -26,25 +26,22 @@ class Fingerprints:
         self._known: dict[str, tuple[tuple[int, int, int], str]] = {}
 
     def known(self, path: str) -> str | None:
-        """Return the digest of a file's content, if it was computed since the file has changed."""
+        """Return what ``of()`` would, but None where it would have to read the file."""
         file = open_file(path, within=self._within)
         if file is None:
-            return None
+            return ""
         file.close()
         state, digest = self._known.get(path, (None, None))
         return digest if state == _state(file) else None
 
-    def of(self, path: str) -> str | None:
-        """Return the digest of a file's content, in hexadecimal digits; None if there is no such file.
-
-        Reads the file, unless the digest is known.
-        """
+    def of(self, path: str) -> str:
+        """Return the digest of a file's content, in hexadecimal digits; empty if there is no such file."""
         digest = self.known(path)
         if digest is not None:
             return digest
         file = open_file(path, within=self._within)
         if file is None:
-            return None
+            return ""
         try:
             with open(file.fileno(), "rb", closefd=False) as content:
                 digest = hashlib.file_digest(content, "sha256").hexdigest()[:DIGITS]
@@ -70,7 +67,7 @@ def with_digest(name: str, digest: str) -> str:
     return f"{folder}{slash}{stem}.{digest}{dot}{suffix}"
 
 
-def without_digest(name: str) -> tuple[str, str] | None:
-    """Take a name apart: that of the file, and the digest. None if there is none in it."""
+def without_digest(name: str) -> tuple[str, str]:
+    """Take a name apart: that of the file, and the digest, which is empty if there is none in the name."""
     match = _FINGERPRINTED.fullmatch(name)
-    return None if match is None else (match["stem"] + (match["suffix"] or ""), match["digest"])
+    return (name, "") if match is None else (match["stem"] + (match["suffix"] or ""), match["digest"])
