@@ -1,4 +1,4 @@
-"""The application of the contract in Starlette, mounted in one of asgiweb whose middleware changes nothing."""
+"""The application of the contract in Starlette, mounted in one of asgiweb that changes nothing of it."""
 
 from __future__ import annotations
 
