@@ -139,5 +139,8 @@ def test_the_readme_has_the_timeouts_as_they_are() -> None:
     "page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")), ids=lambda p: p.name
 )
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", re.sub(r"`[^`\n]*`", "", page.read_text())):
+    for target in re.findall(
+        r"\]\((?!https?://)([^)#]+)\)",
+        re.sub(r"```.*?^```|`[^`\n]*`", "", page.read_text(), flags=re.DOTALL | re.MULTILINE),
+    ):
         assert (page.parent / target).exists(), target

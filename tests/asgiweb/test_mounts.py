@@ -603,6 +603,33 @@ class TestWebSockets:
         server = await ScriptedServer(disconnect(), scope=websocket_scope("/m/a")).run(mounting(inner))
         assert server.types == ["accept", "send", "close"]
 
+    async def test_a_fault_after_the_client_has_left_is_a_fault(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "websocket.accept"})
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+            raise KeyError("inside")
+
+        server = ScriptedServer(disconnect(), scope=websocket_scope("/m"))
+        await server.run(mounting(app))
+        assert server.types == ["accept"]
+        assert caplog.text.count("KeyError: 'inside'") == 1
+
+    async def test_what_starlette_makes_of_a_lost_connection_is_none(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def handler(ws: StarletteWebSocket) -> None:
+            await ws.accept()
+            server.lost = True
+            await ws.send_text("a")
+
+        server = ScriptedServer(scope=websocket_scope("/m/"))
+        await server.run(mounting(Starlette(routes=[WebSocketRoute("/", handler)])))
+        assert server.types == ["accept"]
+        assert caplog.records == []
+
 
 class TestLifespans:
     """Complaint 11: the lifespans of mounted applications are run."""

@@ -30,8 +30,9 @@ class Answering:
 
     def __init__(self, app: ASGIApplication, scope: Scope, receive: Receive) -> None:
         self._receive = receive
-        #: Whether the application knows that the client has left.
+        #: Whether receive() has told the application that the client left, and what send() has told it by.
         self._left = False
+        self._lost: OSError | None = None
         self._head: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._early: list[Message] = []
         self._wanted = asyncio.Event()
@@ -119,8 +120,8 @@ class Answering:
         error = self._task.exception()
         if error is None and self._answered:
             return
-        if self._left:
-            # It may let out what send() has raised, and it may have exceptions of its own for that.
+        # There is nobody to answer, or it lets out what send() has raised, perhaps in another form.
+        if (self._left and not self._answered) or _leads_to(error, self._lost):
             raise ClientDisconnected("the client left before the end of the response") from error
         raise error or RuntimeError("the mounted application has ended without an answer")
 
@@ -136,16 +137,16 @@ class Answering:
 
     async def _received(self) -> Message:
         message = await self._receive()
-        # After the response, servers say so whether or not it is true.
-        if message["type"].endswith(".disconnect") and not self.complete:
+        if message["type"].endswith(".disconnect"):
             self._left = True
         return message
 
     async def _end(self) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])
-        if not self._task.cancelled() and self._task.exception() is not None and not self._left:
-            logger.error("the application mounted at %r failed", self._path, exc_info=self._task.exception())
+        error = None if self._task.cancelled() else self._task.exception()
+        if error is not None and not _leads_to(error, self._lost):
+            logger.error("the application mounted at %r failed", self._path, exc_info=error)
 
     def _want(self, sink: Send) -> None:
         self._sink = sink
@@ -154,8 +155,8 @@ class Answering:
     async def _forwarded(self, message: Message, send: Send) -> None:
         try:
             await send(message)
-        except OSError:
-            self._left = True
+        except OSError as error:
+            self._lost = error
             raise
         self.complete = self._is_last(message)
 
@@ -195,6 +196,13 @@ class Answering:
     @staticmethod
     async def _no_sink(message: Message) -> None:
         """Stand for those who want the messages, until they come."""
+
+
+def _leads_to(error: BaseException | None, cause: OSError | None) -> bool:
+    """Tell whether an exception is what ``cause`` has become on its way."""
+    while error is not None and error is not cause:
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 class MountedResponse(Response):

@@ -57,8 +57,8 @@ class Conversing(Answering):
             return
         try:
             await self._request.send_message(message)
-        except OSError:
-            self._left = True
+        except OSError as error:
+            self._lost = error
             raise
         if kind == "websocket.accept":
             self._answered = True

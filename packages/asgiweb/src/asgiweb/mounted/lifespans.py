@@ -33,7 +33,8 @@ class MountedLifespan:
             self._scope[FAULTS] = parent[FAULTS]
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
-        self._started = False
+        # What the application has done: looked at an event, answered one, started.
+        self._told = self._answered = self._started = False
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
@@ -71,29 +72,21 @@ class MountedLifespan:
         return bool(message["type"] == f"lifespan.{name}.complete")
 
     async def _run(self) -> None:
-        told = False
-
-        async def receive() -> Message:
-            nonlocal told
-            told = True
-            return await self._to_app.get()
-
-        answered = False
-
-        async def send(message: Message) -> None:
-            nonlocal answered
-            answered = True
-            self._from_app.put_nowait(message)
-
         try:
-            await self._app(self._scope, receive, send)
+            await self._app(self._scope, self._receive, self._send)
         except Exception as error:
             # To raise without a look at the event is the way to say that there is no lifespan.
-            if told and not answered:
-                logger.warning(
-                    "what is mounted at %r raised in its lifespan and goes on without one",
-                    self._prefix or "/",
-                    exc_info=error,
-                )
+            if self._told and not self._answered:
+                place = self._prefix or "/"
+                message = "what is mounted at %r raised in its lifespan, and goes on without one"
+                logger.warning(message, place, exc_info=error)
         finally:
             self._from_app.put_nowait({"type": "lifespan.ended"})
+
+    async def _receive(self) -> Message:
+        self._told = True
+        return await self._to_app.get()
+
+    async def _send(self, message: Message) -> None:
+        self._answered = True
+        self._from_app.put_nowait(message)
