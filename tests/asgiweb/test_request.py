@@ -22,7 +22,7 @@ from asgiweb import (
     Response,
     UrlError,
 )
-from asgiweb.headers import CHARSETS
+from asgiweb.texts import CHARSETS
 from tests.asgiweb.exchange import Exchange, http_scope
 
 

@@ -2,6 +2,7 @@
 
 from ._version import __version__
 from .application import Application
+from .asgi import Address
 from .broadcast import Broadcast, BroadcastError, BroadcastUnavailable, MessagesLost, Subscription
 from .errors import (
     AsgiwebError,
@@ -68,7 +69,7 @@ from .exceptions import (
     HTTPVersionNotSupported,
 )
 from .handlers import ErrorHandler, Handler, Middleware
-from .request import Address, Request
+from .request import Request
 from .response import Response, html_response, json_response, redirect
 from .routing import Converter, Group, Route, Router
 from .websockets import WebSocket

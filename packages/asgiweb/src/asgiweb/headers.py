@@ -11,19 +11,6 @@ from functools import lru_cache
 from .asgi import HeaderPair
 from .errors import HeaderError
 
-#: The charsets that a body may be in. Python has more codecs, which are nothing for a client to choose from:
-#: a megabyte of "punycode" takes a minute, and an unknown name is looked up on disk and remembered for ever.
-CHARSETS = frozenset(
-    {
-        *("utf-8", "utf8", "utf-16", "utf-16le", "utf-16be", "utf-32", "utf-32le", "utf-32be"),
-        *("us-ascii", "ascii", "latin-1", "latin1"),
-        *(f"iso-8859-{part}" for part in range(1, 17) if part != 12),
-        *(f"windows-{page}" for page in range(1250, 1259)),
-        *("koi8-r", "koi8-u", "gb2312", "gbk", "gb18030", "big5"),
-        *("euc-jp", "shift_jis", "iso-2022-jp", "euc-kr"),
-    }
-)
-
 #: What names of fields, methods and codings are made of (RFC 9110, 5.6.2).
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 

@@ -6,22 +6,23 @@ Everything is a view of the ASGI scope that is computed when somebody asks for i
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from urllib.parse import parse_qsl
 
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
 
-from .asgi import Message, Receive, Scope, Send
+from .asgi import Address, Message, Receive, Scope, Send
 from .body import BodyReader, DisconnectWatch, reader_of
 from .cookies import parse_cookies
-from .exceptions import HTTPBadRequest, HTTPUnsupportedMediaType
+from .exceptions import HTTPUnsupportedMediaType
 from .fields import query_into
-from .headers import CHARSETS, charset, media_type
+from .headers import media_type
 from .models import decode_body, is_json
 from .negotiation import best_language, best_media_type
 from .streaming import Closable
 from .target_uri import target_uri
+from .texts import decode_text, encoding_of
 from .typevars import State
 
 if TYPE_CHECKING:
@@ -31,13 +32,6 @@ if TYPE_CHECKING:
     from .websockets import WebSocket
 
 Model = TypeVar("Model")
-
-
-class Address(NamedTuple):
-    """Where a client's connection comes from; ``port`` is 0 where there is none."""
-
-    host: str
-    port: int
 
 
 class Request(Generic[State]):
@@ -76,8 +70,7 @@ class Request(Generic[State]):
         self.route = route
         #: The path's parameters by name, converted.
         self.match_info = match_info
-        #: The streams of all responses on the way; the application closes them, whatever becomes of them.
-        #: And so it does with what was read of a form.
+        #: The streams of all responses on the way, and what a form has opened: the application closes them.
         self.streams: tuple[AsyncIterable[bytes | str] | Closable, ...] = ()
         #: What the application puts around ASGI's ``send`` for the answer, such as one that counts.
         self.send_wrappers: tuple[Callable[[Send], Send], ...] = ()
@@ -131,9 +124,8 @@ class Request(Generic[State]):
     def headers(self) -> CIMultiDictProxy[str]:
         """The header fields; names in any case, values decoded as Latin-1."""
         if self._headers is None:
-            pairs = [
-                (name.decode("latin-1"), value.decode("latin-1")) for name, value in self.scope["headers"]
-            ]
+            headers = self.scope["headers"]
+            pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
             self._headers = CIMultiDictProxy(CIMultiDict(pairs))
         return self._headers
 
@@ -191,10 +183,8 @@ class Request(Generic[State]):
         """
         if self._max_body_size is not None:
             return self._max_body_size
-        route = self.route
-        if route is not None and route.max_body_size is not None:
-            return route.max_body_size
-        return self.app.max_body_size
+        of_route = None if self.route is None else self.route.max_body_size
+        return self.app.max_body_size if of_route is None else of_route
 
     @max_body_size.setter
     def max_body_size(self, size: int) -> None:
@@ -214,14 +204,8 @@ class Request(Generic[State]):
 
         HTTPUnsupportedMediaType for charsets that are not in common use.
         """
-        encoding = charset(self.headers.get("content-type", ""))
-        if encoding.lower() not in CHARSETS:
-            raise HTTPUnsupportedMediaType(f"the charset {encoding!r} is not known here")
-        body = await self.body()
-        try:
-            return body.decode(encoding)
-        except ValueError:
-            raise HTTPBadRequest(f"the body is not text in {encoding!r}") from None
+        encoding = encoding_of(self.headers.get("content-type", ""))
+        return decode_text(await self.body(), encoding)
 
     @overload
     async def json(self) -> Any: ...
@@ -263,24 +247,26 @@ class Request(Generic[State]):
         With a ``model``, make one of it, as ``query_as()`` does. HTTPBadRequest, HTTPContentTooLarge above
         the limits, HTTPUnsupportedMediaType, HTTPUnprocessableContent.
         """
+        from .forms.limits import limits_of
         from .forms.reading import FormReader, form_into
 
         body = self._reader()
         if body.form is None:
             body.form = FormReader(body)
             self.streams += (body.form,)
-        form = await body.form.read(self.headers.get("content-type", ""), limits or self._form_limits())
+        form = await body.form.read(self.headers.get("content-type", ""), limits or limits_of(self))
         return form if model is None else form_into(form, model)
 
     def multipart(self, *, limits: FormLimits | None = None) -> AsyncIterator[Part]:
         """Yield the parts of a multipart form as they come. Nothing is kept, and unread ones are skipped.
 
-        HTTPBadRequest, HTTPContentTooLarge, HTTPUnsupportedMediaType, ClientDisconnected.
+        Raises what ``form()`` and ``body()`` do.
         """
+        from .forms.limits import limits_of
         from .forms.multipart import read_parts
 
-        content_type = self.headers.get("content-type", "")
-        return read_parts(self._reader().stream(), content_type, limits or self._form_limits())
+        stream, content_type = self._reader().stream(), self.headers.get("content-type", "")
+        return read_parts(stream, content_type, limits or limits_of(self))
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes, within the limit; nothing of it is kept."""
@@ -290,12 +276,6 @@ class Request(Generic[State]):
         if self._body is None:
             self._body = reader_of(self.scope, self.headers, self._receive, self.max_body_size)
         return self._body
-
-    def _form_limits(self) -> FormLimits:
-        from .forms.limits import DEFAULT_LIMITS
-
-        route = self.route
-        return (route.form_limits if route is not None else None) or self.app.form_limits or DEFAULT_LIMITS
 
     async def is_disconnected(self) -> bool:
         """Say whether the client has left, as far as the server knows by now; waits for nothing.

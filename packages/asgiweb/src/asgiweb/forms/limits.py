@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..request import Request
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -27,3 +31,9 @@ class FormLimits:
 
 
 DEFAULT_LIMITS = FormLimits()
+
+
+def limits_of(request: Request[Any]) -> FormLimits:
+    """Return the limits of a request's route, or of the application, or the defaults."""
+    route = request.route
+    return (route.form_limits if route is not None else None) or request.app.form_limits or DEFAULT_LIMITS

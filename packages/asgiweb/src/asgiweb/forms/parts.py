@@ -9,7 +9,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from ..errors import BodyConsumed
 from ..exceptions import HTTPBadRequest, HTTPContentTooLarge, HTTPUnsupportedMediaType
-from ..headers import CHARSETS
+from ..texts import CHARSETS
 from .filenames import safe_filename
 
 if TYPE_CHECKING:
