@@ -153,7 +153,6 @@ class TestMultipart:
             (b"", "multipart/mixed; boundary=b", HTTPUnsupportedMediaType),
             (b"--b--", "multipart/form-data", HTTPBadRequest),
             (b"--b--", "multipart/form-data; boundary=", HTTPBadRequest),
-            (b"--b--", "multipart/form-data; boundary=" + "b" * 71, HTTPBadRequest),
             (b"--b--", "multipart/form-data; boundary=b\xe9", HTTPBadRequest),
             (b"", MULTIPART, HTTPBadRequest),
             (b"--c--", MULTIPART, HTTPBadRequest),
@@ -173,6 +172,18 @@ class TestMultipart:
         for _ in range(2):
             with pytest.raises(kind):
                 await request.form()
+
+    @pytest.mark.parametrize("boundary", ["{}", '"{}"'])
+    async def test_a_boundary_has_70_characters_at_most(self, boundary: str) -> None:
+        for size in (70, 71):
+            name = "b" * size
+            content_type = "multipart/form-data; boundary=" + boundary.format(name)
+            request = request_of(f"--{name}--".encode(), content_type)
+            if size == 70:
+                assert not await request.form()
+            else:
+                with pytest.raises(HTTPBadRequest, match="boundary"):
+                    await request.form()
 
     @pytest.mark.parametrize("boundary", ["b", '"b"', "b;charset=utf-8", '"b" ; charset=utf-8'])
     async def test_a_boundary_may_be_quoted(self, boundary: str) -> None:
