@@ -1,4 +1,4 @@
-"""The notes of `examples/`, as people use them: windows of a real browser, two workers, two kinds of databases."""
+"""The notes of `examples/`, as people use them: windows of a real browser, two workers, two databases."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ PASSWORD = "correct horse"
 PROGRESS = """
 window.shown = [];
 new MutationObserver((changes) => {
-  for (const { target } of changes) if (target.matches?.("form[data-upload] [role=status]")) shown.push(target.textContent);
+  for (const { target } of changes)
+    if (target.matches?.("form[data-upload] [role=status]")) shown.push(target.textContent);
 }).observe(document, { subtree: true, childList: true });
 """
 

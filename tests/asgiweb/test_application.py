@@ -24,6 +24,7 @@ from asgiweb import (
 )
 from asgiweb.asgi import Message
 from tests.asgiweb.exchange import Exchange, client_of, http_scope
+from tests.asgiweb.scripted import websocket_scope
 
 
 @pytest.fixture
@@ -370,7 +371,7 @@ class TestProtocols:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await app({"type": "websocket", "path": "/"}, receive, send)
+        await app(websocket_scope("/"), receive, send)
         assert [message["type"] for message in sent] == ["websocket.close"]
 
     async def test_an_unknown_protocol_is_an_error_that_names_it(self, app: Application[Any]) -> None:

@@ -116,7 +116,7 @@ async def test_the_debug_page_shows_the_line_of_the_template(directory: Path) ->
     async def page(request: Request) -> Response:
         return await templates.response(request, "page.html")
 
-    exchange = await Exchange().run(app)
+    exchange = await Exchange(http_scope(headers=[(b"accept", b"text/html")])).run(app)
     assert exchange.status == 500
     assert "&#x27;missing_thing&#x27; is undefined" in exchange.body.decode()
     assert f"{directory / 'page.html'}, line 2" in exchange.body.decode()

@@ -172,7 +172,9 @@ class BodyReader:
             message = await self._receive()
             self.left = message["type"] == "http.disconnect"
             if not self.left:
-                self._complete = not message.get("more_body", False)
+                # A body that is none may still come in empty pieces.
+                none = self._complete and not message.get("body")
+                self._complete = none or not message.get("more_body", False)
             elif self._complete:
                 return message
             # Also of a body that is none: who reads it waits for this message.
