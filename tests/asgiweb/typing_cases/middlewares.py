@@ -71,8 +71,7 @@ async def of_another_state(request: Request[int], handler: Handler) -> Response:
 
 @app.middleware
 async def forgetful(request: Request[list[str]], handler: Handler) -> Response:
-    response = handler(request)
-    return response  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # await is missing
+    return handler(request)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # await is missing
 
 
 @app.middleware

@@ -47,8 +47,8 @@ def of_a_scope(scope: Scope) -> None:
 async def handler(request: Request[State]) -> Response:
     assert_type(request.state, State)
     assert_type(request.state.notes, dict[int, str])
-    request.state.note  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    request.state.notes["1"]  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+    print(request.state.note)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    print(request.state.notes["1"])  # type: ignore[index]  # pyright: ignore[reportArgumentType]
     return Response()
 
 
