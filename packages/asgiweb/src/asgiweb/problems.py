@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 from functools import lru_cache
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from .asgi import Scope
@@ -138,6 +137,9 @@ def _weighted(part: str) -> tuple[str, float]:
 
 
 def _page(status: int, title: str, detail: str) -> str:
+    # It brings a table of all entities, which a program without pages need not load.
+    from html import escape
+
     text = "" if detail == title else f"<p>{escape(detail)}</p>"
     heading = escape(title)
     return (
