@@ -83,7 +83,7 @@ def vary_by_accept(headers: dict[str, str]) -> dict[str, str]:
 def preferred_form(scope: Scope) -> Form:
     """Return the form that the client of a request prefers."""
     accept = content_type = b""
-    for name, value in scope["headers"]:
+    for name, value in scope.get("headers", ()):
         if name == b"accept":
             accept = accept + b"," + value if accept else value
         elif name == b"content-type":
