@@ -299,6 +299,9 @@ class TestSecrets:
             b"token=hunter2",
             "redis://:hunter2@localhost",
             "password: hunter2",
+            "authorization: Bearer hunter2",
+            Settings("ada", ["hunter1", "hunter2"]),  # type: ignore[arg-type]  # whatever it is
+            [Settings("ada", Settings("eve", "hunter2"))],  # type: ignore[arg-type]
             '{"secret": "hunter2"}',
         ],
     )
