@@ -299,6 +299,9 @@ class TestSecrets:
             b"token=hunter2",
             "redis://:hunter2@localhost",
             "password: hunter2",
+            "authorization: Bearer hunter2",
+            Settings("ada", ["hunter1", "hunter2"]),  # type: ignore[arg-type]  # whatever it is
+            [Settings("ada", Settings("eve", "hunter2"))],  # type: ignore[arg-type]
             '{"secret": "hunter2"}',
         ],
     )
@@ -490,6 +493,7 @@ async def test_nothing_of_it_is_shown_or_loaded_unless_it_is_asked_for(accept: b
 def test_it_fits_on_a_screen_and_on_a_phone(tmp_path: Path) -> None:
     app = failing_with(a_list=list(range(1000)), a_long_line="x" * 500)
     exchange = asyncio.run(Exchange(http_scope("/", headers=HEADERS)).run(app))
+    problems: list[str] = []
     with chromium() as browser:
         for width in (1280, 360):
             page = browser.new_page(viewport={"width": width, "height": 800})
@@ -497,8 +501,8 @@ def test_it_fits_on_a_screen_and_on_a_phone(tmp_path: Path) -> None:
                 "http://test/",
                 lambda route: route.fulfill(status=500, headers=dict(exchange.headers), body=exchange.body),
             )
-            problems: list[str] = []
-            page.on("console", lambda message, problems=problems: problems.append(message.text))
+            problems.clear()
+            page.on("console", lambda message: problems.append(message.text))
             page.goto("http://test/")
             assert page.evaluate("document.documentElement.scrollWidth") == width
             heading = page.locator("h1")

@@ -557,3 +557,64 @@ def test_without_httpx_it_says_what_to_install() -> None:
     code = "import sys; sys.modules['httpx'] = None; import asgiweb; import asgiweb.testing"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stderr.splitlines()[-1].endswith("pip install 'asgiweb[testing]'")
+
+
+async def test_complaint_11_the_state_is_the_object_that_was_yielded() -> None:
+    """Neither a dict nor a copy: its type is known (typing_cases/state.py), and changes in it stay."""
+    yielded: list[object] = []
+
+    @asynccontextmanager
+    async def lifespan(app: Application[Reply]) -> AsyncIterator[Reply]:
+        reply = Reply(1)
+        yielded.append(reply)
+        yield reply
+
+    app = Application(lifespan=lifespan)
+
+    @app.get("/")
+    async def handler(request: Request[Reply]) -> Response:
+        yielded.append(request.state)
+        request.state.number += 1
+        return json_response(request.state)
+
+    @app.websocket("/")
+    async def conversation(ws: WebSocket[Reply]) -> None:
+        yielded.append(ws.state)
+        async with ws:
+            await ws.send_json(ws.state)
+
+    async with TestClient(app) as client:
+        assert (await client.get("/")).json() == {"number": 2}
+        async with client.websocket("/") as ws:
+            assert await ws.receive_json(Reply) == Reply(2)
+    first, *others = yielded
+    assert len(others) == 2
+    assert all(other is first for other in others)
+
+
+async def test_complaint_12_one_exception_for_every_end_of_a_websocket_and_close_may_be_repeated() -> None:
+    raised: list[WebSocketDisconnect] = []
+    app: Application[None] = Application()
+
+    @app.websocket("/{who}")
+    async def conversation(ws: WebSocket[None], who: str) -> None:
+        await ws.accept()
+        if who == "server":
+            await ws.close(4000)
+        for use in (ws.receive, ws.receive_text, ws.receive_json, lambda: ws.send_text("x")):
+            try:
+                while True:
+                    await use()
+            except WebSocketDisconnect as error:
+                raised.append(error)
+        await ws.close(4001)
+        await ws.close()
+        assert ws.close_code == 4000
+
+    async with TestClient(app) as client:
+        for who in ("server", "client"):
+            async with client.websocket(f"/{who}") as ws:
+                if who == "client":
+                    await ws.close(4000)
+                    await ws.close(4002)
+    assert [error.code for error in raised] == [4000] * 8

@@ -1,4 +1,4 @@
-"""The reference of websockets and of the test client: its programs run."""
+"""The reference of websockets: its programs run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from asgiweb.testing import TestClient
+from asgiweb.testing import TestClient, WebSocketDenied
 
 REFERENCE = (Path(__file__).parents[2] / "docs/asgiweb.md").read_text()
 
@@ -19,10 +19,8 @@ BEFORE = """
 from dataclasses import dataclass, field
 
 import msgspec
-import pytest
 
 from asgiweb import *
-from asgiweb.testing import TestClient, WebSocketDenied
 
 
 @dataclass
@@ -32,11 +30,6 @@ class State:
 
 app = Application[State]()
 app.state = State()
-
-
-@app.get("/rooms")
-async def rooms(request: Request[State]) -> Response:
-    return json_response(request.state.rooms)
 """
 
 
@@ -44,23 +37,23 @@ async def rooms(request: Request[State]) -> Response:
 def program(monkeypatch: pytest.MonkeyPatch) -> Any:
     module = ModuleType("program")
     monkeypatch.setitem(sys.modules, "program", module)
-    blocks = [
-        block
-        for section in ("WebSocket", "Testing")
-        for block in re.findall(
-            r"^```python\n(.*?)^```$",
-            REFERENCE.split(f"\n## {section}\n")[1].split("\n## ")[0],
-            re.MULTILINE | re.DOTALL,
-        )
-    ]
-    assert len(blocks) == 3
+    section = REFERENCE.split("\n## WebSocket\n")[1].split("\n## ")[0]
+    blocks = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
     for block in (BEFORE, *blocks):
         exec(compile(block, "docs/asgiweb.md", "exec"), module.__dict__)
     return module
 
 
-async def test_the_test_of_the_chat_passes(program: Any) -> None:
-    await program.test_chat()
+async def test_the_chat_repeats_what_is_said_and_refuses_unknown_rooms(program: Any) -> None:
+    async with TestClient(program.app) as client:
+        async with client.websocket("/chat/main") as ws:
+            await ws.send_text("hello")
+            assert await ws.receive_text() == "main: hello"
+        with pytest.raises(WebSocketDenied) as refusal:
+            async with client.websocket("/chat/nowhere"):
+                pass
+        assert refusal.value.response.status_code == 404
 
 
 async def test_the_game_moves_and_says_what_is_no_move(program: Any) -> None:

@@ -39,7 +39,7 @@ assert_type(app, Application[State])
 async def room(ws: WebSocket[State], room: str, number: int, *, id: UUID) -> None:
     assert_type(ws.state, State)
     assert_type(ws.request, Request[State])
-    print(ws.state.room)  # type: ignore[attr-defined]  # it is called rooms
+    print(ws.state.room)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # it is called rooms
     async with ws as entered:
         assert_type(entered, WebSocket[State])
         async for message in ws:
@@ -53,8 +53,8 @@ async def room(ws: WebSocket[State], room: str, number: int, *, id: UUID) -> Non
         assert_type(await ws.receive_json(Move), Move)
         assert_type(await ws.receive_json(list[int]), list[int])
         assert_type(await ws.receive_json(), Any)
-        await ws.send_text(b"bytes")  # type: ignore[arg-type]  # that is send_bytes()
-        await ws.send_bytes("text")  # type: ignore[arg-type]  # that is send_text()
+        await ws.send_text(b"bytes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # that is send_bytes()
+        await ws.send_bytes("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # that is send_text()
 
 
 @app.websocket("/")
@@ -66,29 +66,29 @@ async def of_any_state(ws: WebSocket) -> None:
 async def generic(ws: WebSocket[Any]) -> None: ...
 
 
-@app.websocket("/")  # type: ignore[arg-type]  # the state is of another type
+@app.websocket("/")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # the state is of another type
 async def of_another_state(ws: WebSocket[int]) -> None: ...
 
 
-@app.websocket("/")  # type: ignore[arg-type]  # a websocket is no request
+@app.websocket("/")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a websocket is no request
 async def of_a_request(request: Request[State]) -> None: ...
 
 
-@app.get("/")  # type: ignore[arg-type]  # a request is no websocket
+@app.get("/")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a request is no websocket
 async def of_a_websocket(ws: WebSocket[State]) -> Response:
     return Response()
 
 
-@app.websocket("/")  # type: ignore[arg-type]  # it would block
+@app.websocket("/")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # it would block
 def not_async(ws: WebSocket[State]) -> None: ...
 
 
-@app.websocket("/")  # type: ignore[arg-type]  # nobody would send that
+@app.websocket("/")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # nobody would send that
 async def with_a_response(ws: WebSocket[State]) -> Response:
     return Response()
 
 
-@app.websocket("/")  # type: ignore[arg-type]  # there is a websocket to take
+@app.websocket("/")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # there is a websocket to take
 async def without_arguments() -> None: ...
 
 
@@ -96,4 +96,4 @@ async def test(client: TestClient) -> None:
     async with client.websocket("/", subprotocols=["a"]) as ws:
         assert_type(await ws.receive(), str | bytes)
         assert_type(await ws.receive_json(Move), Move)
-        await ws.send_text(b"bytes")  # type: ignore[arg-type]  # that is send_bytes()
+        await ws.send_text(b"bytes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # that is send_bytes()

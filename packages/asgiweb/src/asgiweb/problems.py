@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 from functools import lru_cache
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from .asgi import Scope
@@ -84,7 +83,7 @@ def vary_by_accept(headers: dict[str, str]) -> dict[str, str]:
 def preferred_form(scope: Scope) -> Form:
     """Return the form that the client of a request prefers."""
     accept = content_type = b""
-    for name, value in scope["headers"]:
+    for name, value in scope.get("headers", ()):
         if name == b"accept":
             accept = accept + b"," + value if accept else value
         elif name == b"content-type":
@@ -138,6 +137,9 @@ def _weighted(part: str) -> tuple[str, float]:
 
 
 def _page(status: int, title: str, detail: str) -> str:
+    # It brings a table of all entities, which a program without pages need not load.
+    from html import escape
+
     text = "" if detail == title else f"<p>{escape(detail)}</p>"
     heading = escape(title)
     return (

@@ -149,7 +149,8 @@ def report_request(request: Request[Any], values: Values) -> dict[str, Rows]:
     ]
     if route is not None:
         about += [("route", route.path), ("handler", route.location)]
-        about += [("name", route.name)] * bool(route.name)
+        if route.name is not None:
+            about.append(("name", route.name))
     tables = {
         "Request": about,
         "Path parameters": _rows(request.match_info.items(), values),

@@ -23,8 +23,12 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _HEAD = re.compile(
     r"""(?<![\w.-])(?P<open>[bu]?['"])?(?P<name>[\w.-]{1,80})(?(open)['"]\s*[:,=]|\s*[=:])\s*""",
 )
+# A string; a list, a call or the like, up to its first closing bracket; or a word, with its scheme before it.
 _VALUE = re.compile(
-    r"""[bBrRuUfF]*(?:'(?:[^'\\]|\\.)*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$))|[^\s,)\]}&'"]+""", re.DOTALL
+    r"""[bBrRuUfF]*(?:'(?:[^'\\]|\\.)*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$))"""
+    r"""|[\w.]*[\[({][^\])}]*(?:[\])}]|$)"""
+    r"""|(?:(?:Basic|Bearer|Digest|Token)\s+)?[^\s,)\]}&'"]+""",
+    re.DOTALL | re.IGNORECASE,
 )
 _USER_INFO = re.compile(r"(?P<head>://[^\s/:@'\"]*:)[^\s/@'\"]+(?=@)")
 
