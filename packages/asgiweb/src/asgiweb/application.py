@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, overload
-
-from yarl import URL
+from typing import TYPE_CHECKING, Any, overload
 
 from .asgi import Message, Receive, Scope, Send
 from .chain import compose, not_a_response
@@ -22,6 +20,9 @@ from .signatures import check_middleware
 from .streaming import close_unsent
 from .typevars import Error, State
 from .websockets import Handshake
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 logger = logging.getLogger("asgiweb")
 

@@ -12,11 +12,12 @@ class, and an error handler may answer it in another form. The names are those o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
-
-from yarl import URL
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .response import Response, redirect
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 
 class HTTPException(Exception):

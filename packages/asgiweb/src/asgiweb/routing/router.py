@@ -8,9 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypedDict, Unpack
-
-from yarl import URL
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from ..asgi import Scope
 from ..errors import RegistrationError, UrlError
@@ -23,6 +21,9 @@ from .patterns import Pattern, parse_pattern
 from .route import WEBSOCKET, Route
 from .tree import Node, walk
 from .urls import build_url
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 _METHOD = re.compile(r"[A-Z]+(-[A-Z]+)*")
 

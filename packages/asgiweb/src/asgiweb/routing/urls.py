@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-from yarl import URL
 
 from ..errors import UrlError
 from .patterns import Parameter
 from .route import Route
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 # What a segment may hold unquoted (RFC 3986, 3.3).
 _SEGMENT_SAFE = "!$&'()*+,;=:@~"
@@ -36,6 +37,9 @@ def build_url(route: Route, parameters: Mapping[str, Any], root_path: str = "") 
     if path.startswith("//"):
         # A browser would take what follows for a host (RFC 3986, 4.2).
         raise UrlError(f"url_for {route.name!r}: the path would begin with two slashes: {path!r}")
+    # It would be 4 % of an import of asgiweb, and many applications build no URL.
+    from yarl import URL
+
     return URL(quote(root_path.rstrip("/"), safe="/" + _SEGMENT_SAFE) + path, encoded=True)
 
 
