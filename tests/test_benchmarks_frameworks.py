@@ -55,10 +55,11 @@ def test_what_is_no_item_is_refused(server: Running) -> None:
 
 def test_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_process, "REQUESTS", 5)
-    for case in CASES:
-        measured = asyncio.run(in_process.measure(case, FRAMEWORKS, rounds=2))
-        assert measured.keys() == set(FRAMEWORKS)
-        assert all(len(values) == 2 and min(values) > 0 for values in measured.values())
+    measured = asyncio.run(in_process.measure(CASES, FRAMEWORKS, rounds=2))
+    assert measured.keys() == {case.name for case in CASES}
+    for by_framework in measured.values():
+        assert by_framework.keys() == set(FRAMEWORKS)
+        assert all(len(values) == 2 and min(values) > 0 for values in by_framework.values())
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)

@@ -50,9 +50,9 @@ def main() -> int:
     # Logs of requests are off everywhere: BlackSheep would write a line for each 404.
     logging.disable(logging.INFO)
     if IN_PROCESS in asked.scenarios:
-        results.in_process = in_process.compare(
-            in_process.FRAMEWORKS, asked.rounds_in_process, lambda row: print(f"\n{details(row)}", flush=True)
-        )
+        tell("in one process")
+        results.in_process = in_process.compare(in_process.FRAMEWORKS, asked.rounds_in_process)
+        print("\n", *map(details, results.in_process), sep="\n\n", flush=True)
     if IMPORTS in asked.scenarios:
         tell("imports")
         results.imports = imports.measure(list(imports.STATEMENTS), imports.ROUNDS)
@@ -95,7 +95,7 @@ def arguments() -> argparse.Namespace:
 def verdict(results: FrameworkResults) -> str:
     """Say for each target whether it was reached; for the terminal."""
     lines = [f"{row.title}: {said}" for row in results.in_process for said, _ in row.reached()]
-    return "\n".join([*lines, remarks.verdict(results)])
+    return "\n".join([*lines, *([remarks.verdict(results)] if results.scenarios else [])])
 
 
 if __name__ == "__main__":

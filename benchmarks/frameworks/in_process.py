@@ -12,7 +12,7 @@ import gc
 import importlib
 import operator
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -171,10 +171,12 @@ class Contender:
         ]
 
 
-async def measure(case: Case, names: Sequence[str], rounds: int) -> dict[str, list[float]]:
-    """Let the frameworks take turns in one case: microseconds per request, by rounds."""
-    contenders = [Contender(name, case) for name in names]
-    measured: dict[str, list[float]] = {name: [] for name in names}
+async def measure(
+    cases: Sequence[Case], names: Sequence[str], rounds: int
+) -> dict[str, dict[str, list[float]]]:
+    """Let the frameworks take turns in some cases: by case and framework, microseconds in each round."""
+    contenders = [Contender(name, case) for case in cases for name in names]
+    measured: dict[str, dict[str, list[float]]] = {case.name: {name: [] for name in names} for case in cases}
     async with contextlib.AsyncExitStack() as stack:
         for contender in contenders:
             contender.state = await stack.enter_async_context(started(contender.app))
@@ -186,28 +188,22 @@ async def measure(case: Case, names: Sequence[str], rounds: int) -> dict[str, li
         for number in range(rounds + 1):
             first = number % len(contenders)  # nobody is always the one who comes after the slowest
             for contender in contenders[first:] + contenders[:first]:
-                measured[contender.name].append(await contender.round())
-    return {name: values[1:] for name, values in measured.items()}  # the first round warms up
+                used = await contender.round()
+                if number:  # the first round warms up
+                    measured[contender.case.name][contender.name].append(used)
+    return measured
 
 
-def compare(names: Sequence[str], rounds: int, tell: Callable[[Row], object]) -> list[Row]:
+def compare(names: Sequence[str], rounds: int) -> list[Row]:
     """Measure all cases, and sum up; the last row is what each of five middlewares costs."""
-    measured: dict[str, dict[str, list[float]]] = {}
-    rows = []
-    for case in CASES:
-        measured[case.name] = asyncio.run(measure(case, names, rounds))
-        rows.append(row(case.title, measured[case.name], case.targets))
-        tell(rows[-1])
+    measured = asyncio.run(measure(CASES, names, rounds))
+    rows = [row(case.title, measured[case.name], case.targets) for case in CASES]
     five, none = measured["five-middlewares"], measured["text"]
-    each = {name: Spread.of(_differences(five[name], none[name], 5)) for name in names}
-    microseconds = {name: asdict(spread) for name, spread in each.items()}
-    rows.append(Row("Each middleware", microseconds, {}, {}, MIDDLEWARE_TARGET))
-    tell(rows[-1])
-    return rows
-
-
-def _differences(more: list[float], less: list[float], steps: int) -> list[float]:
-    return [(above - below) / steps for above, below in zip(sorted(more), sorted(less), strict=True)]
+    each = {
+        name: asdict(Spread.of((more - less) / 5 for more, less in zip(five[name], none[name], strict=True)))
+        for name in names
+    }
+    return [*rows, Row("Each middleware", each, {}, {}, MIDDLEWARE_TARGET)]
 
 
 def row(title: str, measured: dict[str, list[float]], targets: Mapping[str, float]) -> Row:
