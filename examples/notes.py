@@ -1,10 +1,11 @@
 """Notes with logins, pages, attachments, an API, and lists that change while one looks at them.
 
-asgiserve examples.notes:app --workers 2
-NOTES_DATABASE=postgresql://user@host/name asgiserve examples.notes:app --workers 2
+asgiserve examples.notes:app
+NOTES_SECRET=... NOTES_DATABASE=postgresql://user@host/name asgiserve examples.notes:app --workers 2
 
-Without the setting, the notes are in notes.sqlite3. NOTES_SECRET signs the sessions: without it there is a new one
-each time, and everybody has to log in again. What is kept, and how, is in notes_database.py.
+Without the setting, the notes are in notes.sqlite3. NOTES_SECRET signs the sessions: several workers need it,
+and without it there is a new one at each start, after which everybody has to log in again. What is kept, and how,
+is in notes_database.py, and the pages are in notes_pages.
 """
 
 import asyncio
@@ -29,16 +30,23 @@ from asgiweb import (
     HTTPNotFound,
     HTTPSeeOther,
     HTTPUnauthorized,
+    InvalidSignature,
     Request,
     Response,
-    html_response,
     json_response,
     redirect,
 )
-from asgiweb.files import content_disposition
-from asgiweb.middleware import CSRF, Compression, RateLimit, RequestId, SecurityHeaders, Sessions
-from asgiweb.middleware.csrf import csrf_token
-from asgiweb.middleware.sessions import session_of
+from asgiweb.files.disposition import content_disposition
+from asgiweb.middleware import (
+    CSRF,
+    Compression,
+    RateLimit,
+    RequestId,
+    SecurityHeaders,
+    Sessions,
+    csrf_token,
+    session_of,
+)
 from asgiweb.signing import Signer
 from asgiweb.sse import Event, event_response, last_event_id
 from asgiweb.templates import Templates
@@ -280,7 +288,7 @@ async def attachment(request: Request[State], id: int) -> Response:
         raise HTTPNotFound(f"no attachment {id}")
     name, content = found
     # Whatever it is, it is kept and not opened: a page would run as one of this site.
-    return Response(content, headers={"content-disposition": content_disposition(name)})
+    return Response(content, headers={"content-disposition": content_disposition("attachment", name)})
 
 
 @pages.get("/events", name="events")

@@ -7,8 +7,6 @@ from asyncio import Task
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args, overload
 
-from yarl import URL
-
 from .asgi import Message, Receive, Scope, Send
 from .background import Background, P, Result
 from .chain import compose, compose_route, not_a_response
@@ -29,6 +27,8 @@ from .unrouted import unrouted
 from .websockets import Handshake
 
 if TYPE_CHECKING:
+    from yarl import URL
+
     from .forms import FormLimits
 
 logger = logging.getLogger("asgiweb")

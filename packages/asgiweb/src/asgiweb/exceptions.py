@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from yarl import URL
-
 from .problems import problem_response
 from .response import Response, redirect
 
 if TYPE_CHECKING:
+    from yarl import URL
+
     from .request import Request
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from urllib.parse import parse_qsl
 
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
-from yarl import URL
 
 from .asgi import Address, Message, Receive, Scope, Send
 from .body import BodyReader, DisconnectWatch, reader_of
@@ -26,6 +25,8 @@ from .texts import decode_text, encoding_of
 from .typevars import State
 
 if TYPE_CHECKING:
+    from yarl import URL
+
     from .application import Application
     from .forms import FormData, FormLimits, Part
     from .routing import Route

@@ -7,12 +7,11 @@ and nothing is sent that was not checked. Content-Length is written here, from t
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
-from typing import Any, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 from urllib.parse import quote
 
 import msgspec
 from multidict import CIMultiDict, istr
-from yarl import URL
 
 from .asgi import HeaderPair, Message, Receive, Scope, Send
 from .background import P, Work, work_of
@@ -20,6 +19,9 @@ from .cookies import CookieAttributes, format_cookie
 from .errors import ClientDisconnected
 from .headers import content_length_pair, content_type_pair, header_pair
 from .streaming import close_stream, send_stream
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 Body: TypeAlias = bytes | str | AsyncIterable[bytes | str] | None
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]

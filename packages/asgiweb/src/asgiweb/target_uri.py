@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
-
-from yarl import URL
 
 from .asgi import Scope
 from .exceptions import HTTPBadRequest
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 # RFC 9110, 7.2, with RFC 3986, 3.2.2. What passes here cannot make yarl fail when it takes the URL apart.
 _HOST = re.compile(r"([0-9A-Za-z\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{0,5}))?")
@@ -16,6 +18,8 @@ _HOST = re.compile(r"([0-9A-Za-z\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(:(?P<por
 
 def target_uri(scope: Scope, host: str | None) -> URL:
     """Build it from a scope and the Host header. HTTPBadRequest if that is none."""
+    from yarl import URL  # a tenth of an import of this package, and many applications never ask for a URL
+
     if host is None:
         server = scope.get("server")
         # A UNIX socket has a path and no port: no client could ask for it by this name.

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias, Unpack, cast
-
-from yarl import URL
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 
 from ..asgi import Scope
 from ..errors import RegistrationError, UrlError
@@ -31,6 +29,9 @@ from .patterns import Pattern, parse_pattern, parse_prefix
 from .route import MOUNT, WEBSOCKET, Layer, Route
 from .tree import Node, walk
 from .urls import build_url
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 #: What a request gets: a route, and the parameters of its path by name.
 Match: TypeAlias = tuple[Route, Mapping[str, Any]]
