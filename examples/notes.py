@@ -4,8 +4,8 @@ asgiserve examples.notes:app
 NOTES_SECRET=... NOTES_DATABASE=postgresql://user@host/name asgiserve examples.notes:app --workers 2
 
 Without the setting, the notes are in notes.sqlite3. NOTES_SECRET signs the sessions: several workers need it,
-and without it there is a new one at each start, after which everybody has to log in again. What is kept, and how,
-is in notes_database.py, and the pages are in notes_pages.
+and without it there is a new one at each start, after which everybody has to log in again. What is kept, and
+how, is in notes_database.py, and the pages are in notes_pages.
 """
 
 import asyncio

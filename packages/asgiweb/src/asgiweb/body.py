@@ -120,10 +120,10 @@ class BodyReader:
         self._check(self._size)
         return message
 
-    async def receive(self) -> Message:
-        """Receive as an ASGI application does, without limit; a body that was read as a whole comes again.
+    async def receive(self, *, limited: bool = False) -> Message:
+        """Receive as an ASGI application does; a body that was read as a whole comes again.
 
-        BodyConsumed if it was streamed.
+        BodyConsumed if it was streamed, HTTPContentTooLarge above the limit if it is ``limited``.
         """
         if self._body is not None and not self._repeated:
             self._repeated = True
@@ -136,6 +136,9 @@ class BodyReader:
             message = self._held.popleft() if self._held else await self._receive()
         if message["type"] == "http.request":
             self._complete = not self._held and not message.get("more_body", False)
+            if limited:
+                self._size += len(message.get("body", b""))
+                self._check(self._size)
         return message
 
     def _check(self, size: int) -> None:

@@ -9,14 +9,14 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from urllib.parse import parse_qsl
 
-from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
+from multidict import CIMultiDictProxy, MultiDict, MultiDictProxy
 
 from .asgi import Address, Message, Receive, Scope, Send
 from .body import BodyReader, DisconnectWatch, reader_of
 from .cookies import parse_cookies
 from .exceptions import HTTPUnsupportedMediaType
 from .fields import query_into
-from .headers import media_type
+from .headers import decoded, media_type
 from .models import decode_body, is_json
 from .negotiation import best_language, best_media_type
 from .streaming import Closable
@@ -125,9 +125,7 @@ class Request(Generic[State]):
     def headers(self) -> CIMultiDictProxy[str]:
         """The header fields; names in any case, values decoded as Latin-1."""
         if self._headers is None:
-            headers = self.scope["headers"]
-            pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-            self._headers = CIMultiDictProxy(CIMultiDict(pairs))
+            self._headers = decoded(self.scope["headers"])
         return self._headers
 
     @property
@@ -292,9 +290,9 @@ class Request(Generic[State]):
     async def receive(self) -> Message:
         """Receive as the ASGI application that is mounted here; a body that was read as a whole comes again.
 
-        BodyConsumed if it was streamed.
+        BodyConsumed if it was streamed. What is mounted has its own limits, beside one that a middleware has set.
         """
-        return await self._reader().receive()
+        return await self._reader().receive(limited=self._max_body_size is not None)
 
     async def receive_disconnect(self) -> Message:
         """Wait for the client to leave, as an ASGI ``receive`` that takes no part of the body."""
