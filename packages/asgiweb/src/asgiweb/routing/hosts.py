@@ -14,7 +14,7 @@ _HOST = re.compile(rb"(?P<host>[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])\.?(:
 
 def labels_of(scope: Scope) -> tuple[str, ...]:
     """Return the labels of the host, in lower case; none if there is no host or it is no name."""
-    return _labels(_host_header(scope)) if True else ()
+    return _labels(_host_header(scope))
 
 
 def port_of(scope: Scope) -> str:
