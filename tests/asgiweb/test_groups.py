@@ -282,6 +282,18 @@ class TestErrorHandlers:
         assert (await asked(app, "/o/i/a")).body == b"outer: KeyError('middleware')"
         assert (await asked(app, "/o/a")).body == b"outer: KeyError('middleware')"
 
+    async def test_what_the_groups_own_middlewares_raise_is_for_those_further_out(self) -> None:
+        async def raising(request: Request, handler: Handler) -> Response:
+            raise KeyError("middleware")
+
+        group: Group[Any] = Group(
+            "/g", middlewares=[marking("g"), raising], error_handlers={KeyError: answering("group")}
+        )
+        group.get("/a")(show)
+        app = including(group, error_handlers={KeyError: answering("app")})
+        exchange = await asked(app, "/g/a")
+        assert (exchange.body, exchange.headers["x-marks"]) == (b"app: KeyError('middleware')", "g")
+
     async def test_status_500_answers_faults_which_are_logged_once(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:

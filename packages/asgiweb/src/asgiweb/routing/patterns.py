@@ -127,7 +127,7 @@ def _parse_host(host: str, converters: Mapping[str, Converter[Any]]) -> tuple[Se
 def _parse_segment(text: str, converters: Mapping[str, Converter[Any]]) -> Segment:
     if "{" not in text and "}" not in text:
         return text
-    expression = _REGEX.fullmatch(text)
+    expression = _REGEX.fullmatch(text) if ":regex(" in text else None
     if expression is not None:
         _check_name(expression["name"], text)
         return Parameter(expression["name"], regex_converter(expression["source"]))
