@@ -290,7 +290,7 @@ class Request(Generic[State]):
     async def receive(self) -> Message:
         """Receive as the ASGI application that is mounted here; a body that was read as a whole comes again.
 
-        BodyConsumed if it was streamed. What is mounted has its own limits, beside one that a middleware has set.
+        BodyConsumed if it was streamed. Of limits, only one that a middleware has set holds here.
         """
         return await self._reader().receive(limited=self._max_body_size is not None)
 
