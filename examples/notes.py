@@ -271,7 +271,7 @@ async def delete_note(request: Request[State], id: int) -> Response:
 async def attach(request: Request[State], id: int) -> Response:
     async for part in request.multipart():
         if part.name == "file" and part.filename:
-            name, content = part.filename, await part.read(LARGEST_UPLOAD)
+            name, content = part.filename, await part.read()
             attached = await request.state.database.attach(user_of(request).id, id, name, content)
             if attached is None:
                 raise HTTPNotFound(f"no note {id}")

@@ -112,10 +112,6 @@ def write(page: Page, title: str, text: str) -> None:
     page.get_by_role("button", name=re.compile("Add|Save")).click()
 
 
-def titles(page: Page) -> list[str]:
-    return page.get_by_role("list", name="Notes").get_by_role("link").all_text_contents()
-
-
 def key_of(page: Page) -> str:
     """The header with which programs of the user come to the API."""
     return page.get_by_text(re.compile("^Authorization: ")).inner_text().removeprefix("Authorization: ")
@@ -154,7 +150,7 @@ def test_lists_change_while_one_looks_whichever_worker_was_told(
     other.goto(url)
     for window in (page, other):
         expect(window.get_by_role("status")).to_have_text("Live")
-    expected = []
+    expected: list[str] = []
     for number in range(8):
         # A connection each: now this worker takes it, now the other one.
         answer = httpx.post(
