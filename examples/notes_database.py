@@ -69,15 +69,19 @@ class Connection(Protocol):
 
     async def fetch(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         """Run a statement, and return its rows."""
+        ...
 
     def transaction(self) -> AbstractAsyncContextManager[Any]:
         """Let all that is done in an ``async with``, or nothing of it, be kept."""
+        ...
 
     async def announce(self) -> None:
         """Let all processes know, when the transaction is over, that something has changed."""
+        ...
 
     def changes(self) -> AsyncIterator[None]:
         """Yield each time that somebody has changed something: this process or another one."""
+        ...
 
 
 class Database:

@@ -34,21 +34,21 @@ async def numbers() -> AsyncIterator[int]:
 async def handler(request: Request) -> Response:
     assert_type(app.background(send, "ada@example.org", copies=2), asyncio.Task[float])
     app.background(asyncio.to_thread, blocking, "ada@example.org")
-    app.background(send)  # type: ignore[call-arg]  # without what it needs
-    app.background(send, 7)  # type: ignore[arg-type]  # of another type
-    app.background(send, "ada@example.org", copy=2)  # type: ignore[call-arg]  # of another name
-    app.background(blocking, "ada@example.org")  # type: ignore[arg-type]  # not async
+    app.background(send)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # without what it needs
+    app.background(send, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # of another type
+    app.background(send, "ada@example.org", copy=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # of another name
+    app.background(blocking, "ada@example.org")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # not async
     response = event_response(events())
     response.add_background(send, "ada@example.org")
-    response.add_background(send)  # type: ignore[call-arg]  # without what it needs
-    response.add_background(blocking, "ada@example.org")  # type: ignore[arg-type]  # not async
-    event_response(numbers())  # type: ignore[arg-type]  # not events
-    event_response([])  # type: ignore[arg-type]  # not async
+    response.add_background(send)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # without what it needs
+    response.add_background(blocking, "ada@example.org")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # not async
+    event_response(numbers())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # not events
+    event_response([])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # not async
     assert_type(app.shutting_down.is_set(), bool)
     return response
 
 
 async def page(request: Request, templates: Templates) -> Response:
     assert_type(await templates.render(request, "page.html"), str)
-    await templates.response("page.html")  # type: ignore[arg-type,call-arg]  # for no request
+    await templates.response("page.html")  # type: ignore[arg-type,call-arg]  # pyright: ignore[reportCallIssue]  # for no request
     return await templates.response(request, "page.html", {"a": 1}, 404)

@@ -39,21 +39,21 @@ async def json(request: Request[None]) -> Response:
     assert_type(await request.json(dict[str, Search]), dict[str, Search])
     assert_type(await request.json(Profile), Profile)
     assert_type(await request.json(Item | None), Any)
-    print((await request.json(Item)).prise)  # type: ignore[attr-defined]  # it is called price
+    print((await request.json(Item)).prise)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # it is called price
     return Response()
 
 
-@app.post("/query", form_limits=7)  # type: ignore[arg-type]  # these are FormLimits
+@app.post("/query", form_limits=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # these are FormLimits
 async def query(request: Request[None]) -> Response:
     assert_type(request.query, MultiDictProxy[str])
     assert_type(request.headers, CIMultiDictProxy[str])
     assert_type(request.query_as(Search), Search)
     assert_type(request.query_as(dict[str, int]), dict[str, int])
-    request.query_as()  # type: ignore[call-overload]  # into what?
+    request.query_as()  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]  # into what?
     assert_type(request.accepts("text/html"), str | None)
     assert_type(request.accepts_language("de", "en"), str | None)
     assert_type(await request.is_disconnected(), bool)
-    return Response(request.accepts("text/html") + "x")  # type: ignore[operator]  # it may be None
+    return Response(request.accepts("text/html") + "x")  # type: ignore[operator]  # pyright: ignore[reportOptionalOperand]  # it may be None
 
 
 @app.post("/form")
@@ -67,7 +67,7 @@ async def form(request: Request[None]) -> Response:
     assert_type(await request.form(limits=FormLimits()), FormData)
     assert_type(await request.form(Search), Search)
     assert_type(await request.form(Profile, limits=FormLimits()), Profile)
-    data["name"] = "x"  # type: ignore[index]  # it was sent like that
+    data["name"] = "x"  # type: ignore[index]  # pyright: ignore[reportIndexIssue]  # it was sent like that
     for file in data.files("name"):
         assert_type(await file.read(), bytes)
         async for piece in file:

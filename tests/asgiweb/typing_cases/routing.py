@@ -33,17 +33,17 @@ async def no_key(request: Request[State], error: KeyError) -> Response:
 
 
 app = Application[State](trailing_slash="strict")
-Application[State](trailing_slash="append")  # type: ignore[arg-type]  # there are three
+Application[State](trailing_slash="append")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # there are three
 group = Group[State](
     "/g", name="g", middlewares=[members_only], error_handlers={KeyError: no_key, 404: no_key}
 )
-Group[State](middlewares=[no_key])  # type: ignore[list-item]  # that is an error handler
+Group[State](middlewares=[no_key])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]  # that is an error handler
 app.include(group, prefix="/p", name="p")
-app.include(Group[int]())  # type: ignore[arg-type]  # its state is another
+app.include(Group[int]())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # its state is another
 app.mount("/s", Starlette(), name="s", middlewares=[members_only], host="a.example")
 app.mount("/a", Application[int]())
-app.mount("/g", group)  # type: ignore[arg-type]  # a group is included
-app.mount("/m", Starlette(), max_body_size=1)  # type: ignore[call-arg]  # what is mounted has its own
+app.mount("/g", group)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a group is included
+app.mount("/m", Starlette(), max_body_size=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # what is mounted has its own
 assert_type(app.routes, tuple[Route, ...])
 assert_type(app.url_for("it", name="a", x=1), URL)
 assert_type(Converter.enum(Color), Converter[Color])
@@ -54,12 +54,12 @@ async def show(request: Request[State], id: int, tenant: str) -> Response:
     return Response(request.state.users[id])
 
 
-@group.get("/text")  # type: ignore[arg-type]  # a str is no answer
+@group.get("/text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a str is no answer
 async def text(request: Request[State]) -> str:
     return "text"
 
 
-@group.get("/other")  # type: ignore[arg-type]  # the state is of another type
+@group.get("/other")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # the state is of another type
 async def of_another_state(request: Request[int]) -> Response:
     return Response()
 
@@ -69,6 +69,6 @@ async def talk(ws: WebSocket[State]) -> None:
     assert_type(ws.state, State)
 
 
-@group.get("/host", hosts="a.example")  # type: ignore[call-arg]  # it is called host
+@group.get("/host", hosts="a.example")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # it is called host
 async def misspelt(request: Request[State]) -> Response:
     return Response()
