@@ -18,8 +18,7 @@ from asgiweb.forms import FormLimits, Part, safe_filename
 from tests.asgiweb.test_forms import part, request_of
 
 
-async def test_parts_are_there_before_the_body_is() -> None:
-    """Complaint 10: an upload is a stream, of which the handler sees each piece when it comes."""
+async def test_complaint_10_parts_are_there_before_the_body_is() -> None:
     request = request_of([part("a", b"1"), part("f", b"2" * 1000, "f")[:-500], b"3" * 10, b"\r\n--b--"])
     given = request._receive
     received = 0

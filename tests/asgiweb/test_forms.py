@@ -95,7 +95,7 @@ class TestUrlencoded:
         with pytest.raises(HTTPContentTooLarge):
             await request_of(b"a", URLENCODED).form(limits=FormLimits(fields=0))
 
-    async def test_limits_are_on_by_default(self) -> None:
+    async def test_complaint_9_limits_are_on_by_default(self) -> None:
         with pytest.raises(HTTPContentTooLarge, match="1000 fields"):
             await request_of(b"a&" * 1000 + b"a", URLENCODED).form()
 
@@ -209,8 +209,7 @@ class TestMultipart:
         with pytest.raises(HTTPContentTooLarge, match=message):
             await form_of(*parts, **limits)
 
-    async def test_limits_are_on_by_default(self) -> None:
-        """Complaint 9: a form that is made to cost much is answered 413, without anything being set."""
+    async def test_complaint_9_limits_are_on_by_default(self) -> None:
         limits = FormLimits()
         for body in (
             part("a") * (limits.fields + 1),
@@ -295,8 +294,7 @@ class TestHostileInput:
 
 
 class TestKept:
-    async def test_a_form_is_read_once_and_kept(self) -> None:
-        """Complaint 3: what a middleware reads is there for the handler, also when it is a form."""
+    async def test_complaint_3_a_form_that_a_middleware_read_is_there_for_the_handler(self) -> None:
         seen: list[FormData] = []
 
         async def csrf(request: Request, handler: Handler) -> Response:
@@ -319,9 +317,7 @@ class TestKept:
         assert seen[2] is seen[3]
 
     @pytest.mark.parametrize("kind", ["json", "form", "multipart"])
-    async def test_the_body_that_a_middleware_read_is_there_for_the_handler(self, kind: str) -> None:
-        """Complaint 3: and so is the body."""
-
+    async def test_complaint_3_so_is_the_body(self, kind: str) -> None:
         async def signed(request: Request, handler: Handler) -> Response:
             assert await request.body()
             return await handler(request)

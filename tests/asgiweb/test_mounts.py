@@ -635,7 +635,7 @@ class TestWebSockets:
 
 
 class TestLifespans:
-    """Complaint 11: the lifespans of mounted applications are run."""
+    """The lifespans of mounted applications are run with their parent's."""
 
     async def test_complaint_11_mounted_lifespans_are_run_and_their_state_reaches_requests(self) -> None:
         events: list[str] = []

@@ -72,3 +72,11 @@ def test_optional_libraries_are_not_imported() -> None:
     code = "import sys, asgiweb; print({'jinja2', 'itsdangerous', 'multipart', 'httpx'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_each_answer_to_what_users_ask_for_has_tests_of_its_number() -> None:
+    page = (ROOT / "docs/asgiweb/asked.md").read_text()
+    numbers = {int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    assert numbers == set(range(1, 16))
+    tests = "".join(path.read_text() for path in sorted((ROOT / "tests").rglob("test_*.py")))
+    assert {int(number) for number in re.findall(r"complaint_(\d+)_", tests)} == numbers

@@ -45,7 +45,7 @@ def test_complaint_14_streams_do_not_hold_the_server_open(stopped: tuple[Any, ..
         server.stop()
     written = server.shutdown_file.read_text().splitlines()
     assert "stream ended" in written
-    # Complaint 2: the shutdown waits for background work. With two workers, the other has a shutdown, too.
+    # The shutdown waits for background work. With two workers, the other has a shutdown, too.
     assert written.index("work ended") < len(written) - 1
     assert written[-1] == "shutdown"
 

@@ -42,8 +42,8 @@ def seen(server: Server, what: str) -> bool:
     return True
 
 
-def test_an_upload_in_chunks_is_streamed(server: Server) -> None:
-    """Complaint 10: 20 MiB come through the handler, and the process grows by a fraction of that."""
+def test_complaint_10_an_upload_in_chunks_is_streamed(server: Server) -> None:
+    """20 MiB come through the handler, and the process grows by a fraction of that."""
     with server.client() as client:
         answer = client.post("/parts", content=upload(), headers=HEADERS, timeout=LIMIT).json()
     assert answer["parts"][1] == ["file", "large", DIGEST]
