@@ -10,6 +10,7 @@ import sys
 import threading
 import zlib
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import brotli
@@ -18,9 +19,9 @@ import pytest
 
 from asgiweb import Application, RegistrationError, Request, Response, WebSocket, json_response
 from asgiweb.asgi import Message, Receive, Send
+from asgiweb.files import file_response
 from asgiweb.middleware import Compression
 from asgiweb.middleware.compression import IN_THREAD
-from asgiweb.middleware.content_codings import preferred
 from asgiweb.testing import TestClient
 from tests.asgiweb.exchange import Exchange, client_of, http_scope
 
@@ -108,7 +109,7 @@ async def test_a_body_is_compressed(coding: str, size: int) -> None:
         ("gzip;q=2", None),
         ("gzip;q=-1", None),
         ("gzip;q=", None),
-        ("gzip;q=0.0001", None),
+        ("gzip;q=0.0001", "gzip"),
         (",,gzip,,", "gzip"),
         (";q=1,gzip", "gzip"),
     ],
@@ -431,5 +432,50 @@ def test_the_package_needs_no_optional_library() -> None:
     assert result.stdout.strip() == "set()"
 
 
-def test_what_clients_send_is_not_remembered_for_ever() -> None:
-    assert preferred.cache_parameters()["maxsize"]
+class TestFiles:
+    """Files that are too large to be read at once are compressed as they are read."""
+
+    async def ask(self, tmp_path: Path, method: str = "GET", **fields: str) -> Exchange:
+        path = tmp_path / "large.css"
+        if not path.exists():
+            path.write_text(TEXT * 50)
+        app = Application[None](middlewares=[Compression()])
+
+        @app.route("/", methods=["GET", "HEAD"])
+        async def large(request: Request) -> Response:
+            return await file_response(request, path)
+
+        headers = [(name.replace("_", "-").encode(), value.encode()) for name, value in fields.items()]
+        scope = http_scope(method=method, headers=[(b"accept-encoding", b"gzip"), *headers])
+        # Also where the server could send the file by itself.
+        scope["extensions"] = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
+        return await Exchange(scope).run(app)
+
+    async def test_a_large_file_is_compressed(self, tmp_path: Path) -> None:
+        exchange = await self.ask(tmp_path)
+        assert exchange.headers["content-encoding"] == "gzip"
+        assert exchange.headers["vary"] == "accept-encoding"
+        assert not {"content-length", "accept-ranges"} & set(exchange.headers)
+        assert gzip.decompress(exchange.body).decode() == TEXT * 50
+
+    async def test_head_has_the_fields_of_get(self, tmp_path: Path) -> None:
+        head = await self.ask(tmp_path, "HEAD")
+        assert head.headers == (await self.ask(tmp_path)).headers
+        assert head.body == b""
+
+    async def test_its_weak_etag_is_known_again(self, tmp_path: Path) -> None:
+        etag = (await self.ask(tmp_path)).headers["etag"]
+        assert etag.startswith('W/"')
+        again = await self.ask(tmp_path, if_none_match=etag)
+        assert (again.status, again.headers["etag"], again.body) == (304, etag, b"")
+
+    async def test_a_range_of_it_is_of_the_file_itself(self, tmp_path: Path) -> None:
+        part = await self.ask(tmp_path, range="bytes=10-19")
+        assert (part.status, part.body.decode()) == (206, TEXT[10:20])
+        assert "content-encoding" not in part.headers
+        assert not part.headers["etag"].startswith("W/")
+
+    async def test_a_range_is_not_joined_to_what_was_compressed(self, tmp_path: Path) -> None:
+        etag = (await self.ask(tmp_path)).headers["etag"]
+        whole = await self.ask(tmp_path, range="bytes=10-19", if_range=etag)
+        assert (whole.status, whole.headers["content-encoding"]) == (200, "gzip")

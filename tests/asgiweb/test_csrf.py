@@ -179,7 +179,7 @@ class TestTokens:
     async def test_a_page_with_one_is_kept_private(self) -> None:
         async with TestClient(application(CSRF(SECRET)), base_url="https://test") as client:
             headers = (await client.get("/token")).headers
-            assert (headers["vary"], headers["cache-control"]) == ("Cookie", "no-store")
+            assert (headers["vary"], headers["cache-control"]) == ("cookie", "no-store")
             assert headers["set-cookie"].endswith("; Path=/; SameSite=Lax; Secure; HttpOnly")
             assert (await client.get("/token")).headers["cache-control"] == "private, no-cache"
             assert "vary" not in (await client.get("/")).headers

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from asgiweb import Application, Request, Response
-from asgiweb.negotiation import MAX_ELEMENTS, best_encoding, best_language, best_media_type
+from asgiweb.negotiation import (
+    MAX_ELEMENTS,
+    Encodings,
+    accepted_encodings,
+    best_encoding,
+    best_language,
+    best_media_type,
+)
 from tests.asgiweb.exchange import client_of
 
 JSON, HTML, TEXT = "application/json", "text/html", "text/plain"
@@ -138,6 +145,32 @@ class TestEncodings:
         self, header: str | None, expected: str | None
     ) -> None:
         assert best_encoding(header, ("zstd", "br", "gzip")) == expected
+
+    @pytest.mark.parametrize(
+        ("header", "accepted", "required"),
+        [
+            (None, "", False),
+            ("gzip, br", "br gzip", False),
+            ("gzip, br;q=0.5, *;q=0.1", "gzip br zstd", False),
+            ("gzip, br;q=0.5, identity;q=0.7", "gzip", False),
+            ("gzip;q=0.3, *;q=0.5", "zstd br", False),
+            ("gzip, identity;q=0", "gzip", True),
+            ("gzip, *;q=0", "gzip", True),
+            ("*;q=0, identity", "", False),
+            ("identity;q=0", "", True),
+        ],
+    )
+    def test_what_a_client_takes_and_whether_it_has_to_be_that(
+        self, header: str | None, accepted: str, required: bool
+    ) -> None:
+        found = accepted_encodings(header, ("zstd", "br", "gzip"))
+        assert found == Encodings(tuple(accepted.split()), required)
+
+    def test_usual_headers_are_read_once_and_long_ones_are_not_kept(self) -> None:
+        offers = ("br", "gzip")
+        assert accepted_encodings("gzip, br", offers) is accepted_encodings("gzip, br", offers)
+        long = "gzip, br" + " " * 1000
+        assert accepted_encodings(long, offers) is not accepted_encodings(long, offers)
 
 
 class TestLanguages:

@@ -14,6 +14,8 @@ from multidict import CIMultiDict, CIMultiDictProxy, istr
 from .asgi import HeaderPair
 from .errors import HeaderError
 
+_VARY = istr("vary")
+
 #: What names of fields, methods and codings are made of (RFC 9110, 5.6.2).
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
@@ -72,6 +74,17 @@ def decoded(headers: Iterable[HeaderPair]) -> CIMultiDictProxy[str]:
     for name, value in headers:
         add(_NAMES.get(name) or name.decode("latin-1"), value.decode("latin-1"))
     return CIMultiDictProxy(fields)
+
+
+def add_vary(headers: CIMultiDict[str], name: str) -> None:
+    """Say that the answer depends on a field of the request (RFC 9110, 12.5.5)."""
+    present = headers.getall(_VARY, None)
+    if present is None:
+        headers[_VARY] = name
+        return
+    names = {part.strip().lower() for value in present for part in value.split(",")}
+    if "*" not in names and name.lower() not in names:
+        headers[_VARY] = ", ".join([*present, name])
 
 
 def media_type(content_type: str) -> str:

@@ -38,26 +38,55 @@ def best_media_type(accept: str | None, offers: Sequence[str]) -> str | None:
 
     The first if the client does not say. ``q=0`` refuses, and the most specific range that matches counts.
     """
-    ranges = [element for element in _elements(accept) if _is_range(element.value)]
+    ranges = [element for element in elements(accept) if _is_range(element.value)]
     if not ranges:
         return offers[0] if offers else None
     return _best(offers, (_media_type_rank(offer, ranges) for offer in offers))
 
 
-def best_encoding(accept_encoding: str | None, offers: Sequence[str]) -> str | None:
-    """Return the content coding that the client prefers; None to send the body as it is (12.5.3).
+class Encodings(NamedTuple):
+    """What a client takes of the content codings that are offered."""
 
-    Also without the header: it then allows every coding, and who sends none rarely knows any.
+    #: The best first; none that it likes less than the body as it is.
+    accepted: tuple[str, ...]
+    #: Whether it does not take the body as it is.
+    required: bool
+
+
+_NO_ENCODINGS = Encodings((), required=False)
+
+
+def accepted_encodings(accept_encoding: str | None, offers: tuple[str, ...]) -> Encodings:
+    """Return what the client takes, and how it likes it (12.5.3); nothing without the header.
+
+    That would allow every coding, and who sends none rarely knows any.
     """
-    weights = {
-        _CODINGS.get(element.value, element.value): element.q for element in _elements(accept_encoding)
-    }
-    wildcard = weights.get("*", 0.0)
-    ranks = [(weights.get(offer, wildcard), int(offer in weights)) for offer in offers]
-    best = _best(offers, ranks)
-    if best is None or weights.get("identity", 0.0) > weights.get(best, wildcard):
-        return None
-    return best
+    if not accept_encoding:
+        return _NO_ENCODINGS
+    if len(accept_encoding) <= _CACHED_SIZE:
+        return _kept_encodings(accept_encoding, offers)
+    return _rank_encodings(accept_encoding, offers)
+
+
+def _rank_encodings(accept_encoding: str, offers: tuple[str, ...]) -> Encodings:
+    weights = {_CODINGS.get(element.value, element.value): element.q for element in elements(accept_encoding)}
+    others = weights.get("*", 0.0)
+    # Also where the header does not say so, the body may be sent as it is, rather than not at all.
+    identity = weights.get("identity", weights.get("*"))
+    ranked = [(weights.get(offer, others), offer in weights, offer) for offer in offers]
+    # Of equals the first: sorting keeps them in their order.
+    ranked.sort(key=lambda rank: rank[:2], reverse=True)
+    accepted = tuple(offer for q, _, offer in ranked if q and q >= (identity or 0.0))
+    return Encodings(accepted, required=identity == 0)
+
+
+_kept_encodings = lru_cache(maxsize=256)(_rank_encodings)
+
+
+def best_encoding(accept_encoding: str | None, offers: Sequence[str]) -> str | None:
+    """Return the content coding that the client prefers; None to send the body as it is (12.5.3)."""
+    accepted = accepted_encodings(accept_encoding, tuple(offers)).accepted
+    return accepted[0] if accepted else None
 
 
 def best_language(accept_language: str | None, offers: Sequence[str]) -> str | None:
@@ -65,7 +94,7 @@ def best_language(accept_language: str | None, offers: Sequence[str]) -> str | N
 
     The first if the client does not say. "de" allows "de-CH", and "de-CH" falls back to "de".
     """
-    ranges = _elements(accept_language)
+    ranges = elements(accept_language)
     if not ranges:
         return offers[0] if offers else None
     return _best(offers, (_language_rank(offer.lower(), ranges) for offer in offers))
@@ -134,7 +163,8 @@ def _language_rank(offer: str, ranges: Iterable[Element]) -> tuple[float, int]:
 _CODINGS = {"x-gzip": "gzip", "x-compress": "compress"}
 
 
-def _elements(header: str | None) -> tuple[Element, ...]:
+def elements(header: str | None) -> tuple[Element, ...]:
+    """Read the elements of an Accept header; none if there is no header."""
     if not header:
         return ()
     return _kept(header) if len(header) <= _CACHED_SIZE else _parse(header)

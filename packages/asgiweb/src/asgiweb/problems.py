@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .asgi import Scope
 from .headers import media_type
+from .negotiation import elements
 from .response import Response, html_response, json_response
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def preferred_form(scope: Scope) -> Form:
 @lru_cache(maxsize=128)
 def _choose(accept: bytes) -> Form | None:
     """Return the form that an Accept prefers; None if it prefers none."""
-    ranges = dict(_weighted(part) for part in accept.decode("latin-1").split(","))
+    # Whatever parameters a client names beside the weight: an error of that type is better than another.
+    ranges = {element.value: element.q for element in elements(accept.decode("latin-1"))}
     # A client of an interface names JSON, and rarely the form in which its errors come.
     kinds = {
         Form.PROBLEM: ("application/problem+json", "application/json"),
@@ -120,20 +122,6 @@ def _rank(kind: str, ranges: dict[str, float]) -> tuple[float, int]:
         if media_range in ranges:
             return ranges[media_range], precision
     return 0.0, 0
-
-
-def _weighted(part: str) -> tuple[str, float]:
-    """Return a media range and its weight, which is 1 unless it says otherwise (RFC 9110, 12.4.2)."""
-    media_range, *parameters = part.split(";")
-    weight = 1.0
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "q":
-            try:
-                weight = min(max(float(value), 0.0), 1.0)
-            except ValueError:
-                weight = 0.0
-    return media_range.strip().lower(), weight
 
 
 def _page(status: int, title: str, detail: str) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
-from functools import lru_cache
 
+from ..negotiation import accepted_encodings
 from .opening import OpenFile, open_file
 
 #: Names of the variants by content coding. Of codings that a client likes as much, the first is sent.
@@ -15,28 +14,12 @@ SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 #: Seconds that a variant may be older than its file: tools that copy the time round it, ZIP to two seconds.
 ROUNDING = 2
 
-_WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
+_CODINGS = tuple(SUFFIXES)
 
 
-def acceptable_codings(accept_encoding: str) -> tuple[str, ...]:
-    """Return the codings that a client takes and prefers to none, the best first."""
-    # Browsers send some 30 characters. What is longer is not worth keeping, or reading.
-    return _acceptable(accept_encoding) if 0 < len(accept_encoding) <= 256 else ()
-
-
-@lru_cache(maxsize=256)
-def _acceptable(accept_encoding: str) -> tuple[str, ...]:
-    weights: dict[str, float] = {}
-    for item in accept_encoding.lower().split(","):
-        coding, semicolon, parameter = item.partition(";")
-        match = _WEIGHT.fullmatch(parameter.strip()) if semicolon else None
-        weight = 1.0 if not semicolon else float(match[1]) if match else 0.0
-        weights[coding.strip().removeprefix("x-")] = weight
-    others = weights.get("*", 0.0)
-    least = weights.get("identity", 0.0)
-    weighted = [(weights.get(coding, others), coding) for coding in SUFFIXES]
-    wanted = [(weight, coding) for weight, coding in weighted if weight and weight >= least]
-    return tuple(coding for _, coding in sorted(wanted, key=lambda pair: -pair[0]))
+def accepted_codings(accept_encoding: str) -> tuple[str, ...]:
+    """Return the codings of variants that a client takes, the best first."""
+    return accepted_encodings(accept_encoding, _CODINGS).accepted
 
 
 def open_variant(

@@ -12,7 +12,7 @@ from typing import Any
 from multidict import CIMultiDict
 
 from ..exceptions import HTTPNotFound, HTTPPreconditionFailed, HTTPRangeNotSatisfiable
-from ..headers import header_pair
+from ..headers import add_vary, header_pair
 from ..request import Request
 from ..response import Headers, Response
 from .conditional import Outcome, Validators, evaluate, range_applies
@@ -20,7 +20,7 @@ from .content_types import content_type_of, is_compressible
 from .dates import format_date
 from .disposition import Disposition, content_disposition
 from .opening import OpenFile
-from .precompressed import acceptable_codings, open_variant
+from .precompressed import accepted_codings, open_variant
 from .ranges import ByteRange, Unsatisfiable, parse_ranges
 from .sending import FileResponse, FileStream, Part, Parts, read_parts, size_of
 
@@ -137,8 +137,8 @@ async def file_response(
         raise HTTPNotFound
     vary = found.headers.get("vary")
     found.headers.update(headers or {})
-    if vary is not None and vary not in found.headers.getall("vary"):
-        found.headers.add("vary", vary)
+    if vary is not None:
+        add_vary(found.headers, vary)
     if content_type is not None:
         found.headers["content-type"] = content_type
     if filename is not None or disposition is not None:
@@ -154,7 +154,7 @@ async def find(
     content_type = content_type_of(path)
     varies = precompressed and is_compressible(content_type)
     accepted = ", ".join(request.headers.getall("accept-encoding", ())) if varies else ""
-    codings = acceptable_codings(accepted)
+    codings = accepted_codings(accepted)
     if in_threads:
         opened = await asyncio.to_thread(open_variant, path, codings, within=within, in_threads=True)
     else:

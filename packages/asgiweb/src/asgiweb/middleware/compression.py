@@ -18,11 +18,12 @@ from multidict import CIMultiDict, istr
 
 from ..errors import RegistrationError
 from ..handlers import Handler
-from ..headers import media_type
+from ..headers import add_vary, media_type
+from ..negotiation import accepted_encodings
 from ..request import Request
 from ..response import Response
-from .content_codings import CODINGS, Compressor, preferred
-from .fields import add_vary, field_value
+from .content_codings import CODINGS, Compressor
+from .fields import field_value
 
 #: Media types that get smaller; "*" stands for any text. Streams without a type are not among them.
 COMPRESSIBLE = (
@@ -89,14 +90,14 @@ class Compression:
         if status == 304:
             _keep_validator(request, response.headers)
             return response
-        coding, needed = preferred(field_value(request.scope, b"accept-encoding"), self._names)
+        accepted, required = accepted_encodings(field_value(request.scope, b"accept-encoding"), self._names)
         size = _size(request, response)
-        if size is not None and (size == 0 or (size < self._minimum_size and not needed)):
+        if size is not None and (size == 0 or (size < self._minimum_size and not required)):
             return response
         if self._may_change(response):
             add_vary(response.headers, "accept-encoding")
-            if coding is not None:
-                await self._compress(request, response, coding)
+            if accepted:
+                await self._compress(request, response, accepted[0])
         return response
 
     def _may_change(self, response: Response) -> bool:

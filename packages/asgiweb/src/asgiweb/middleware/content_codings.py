@@ -1,17 +1,12 @@
-"""Content codings: those that can be made here, and which a client prefers (RFC 9110, 8.4.1 and 12.5.3)."""
+"""The content codings that can be made here (RFC 9110, 8.4.1)."""
 
 from __future__ import annotations
 
-import re
 import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
-
-# A weight that is none counts as 0 (RFC 9110, 12.4.2).
-_WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+from typing import Any, Protocol
 
 
 class Compressor(Protocol):
@@ -81,42 +76,3 @@ CODINGS = {
     "br": Coding("brotli", _Brotli, range(12), 4),
     "gzip": Coding("zlib", _Gzip, range(1, 10), 5),
 }
-
-
-class Preference(NamedTuple):
-    """The coding that a client gets, None for none; and whether it takes no body without one."""
-
-    coding: str | None
-    needs_coding: bool
-
-
-@lru_cache(maxsize=256)
-def preferred(accept: str | None, offered: tuple[str, ...]) -> Preference:
-    """Choose by an Accept-Encoding header, None where there is none; of equals the first that is offered."""
-    weights = _weights(accept or "")
-    others = weights.get("*")
-    identity = weights.get("identity", others)
-    name, best = None, 0.0
-    for coding in offered:
-        weight = weights.get(coding, others or 0.0)
-        if weight > best:
-            name, best = coding, weight
-    if name is None or (identity is not None and identity > best):
-        return Preference(None, needs_coding=False)
-    return Preference(name, needs_coding=identity == 0)
-
-
-def _weights(accept: str) -> dict[str, float]:
-    weights = {}
-    for element in accept.lower().split(","):
-        coding, *parameters = (part.strip() for part in element.split(";"))
-        weight = "1"
-        for parameter in parameters:
-            name, _, value = parameter.partition("=")
-            if name.strip() == "q":
-                weight = value.strip()
-        if coding:
-            # "x-gzip" is another name of it (RFC 9110, 8.4.1.3).
-            coding = "gzip" if coding == "x-gzip" else coding
-            weights[coding] = float(weight) if _WEIGHT.fullmatch(weight) else 0.0
-    return weights

@@ -18,9 +18,10 @@ from ..asgi import Scope
 from ..errors import RegistrationError
 from ..exceptions import HTTPForbidden
 from ..handlers import Handler
+from ..headers import add_vary
 from ..request import Request
 from ..response import Response
-from .fields import add_vary, check_tokens, field_value
+from .fields import check_tokens, field_value
 
 # An origin as browsers write it: lower case, and no port where it is the scheme's own (RFC 6454, 6.2).
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://([a-z0-9\-._]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")

@@ -1,16 +1,12 @@
-"""Header fields as middlewares look at them: one of a request, straight from the scope; a response's Vary."""
+"""Header fields as middlewares look at them: one of a request, straight from the scope; names in settings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from multidict import CIMultiDict, istr
-
 from ..asgi import Scope
 from ..errors import RegistrationError
 from ..headers import TOKEN
-
-_VARY = istr("vary")
 
 
 def field_value(scope: Scope, name: bytes) -> str | None:
@@ -25,17 +21,6 @@ def field_value(scope: Scope, name: bytes) -> str | None:
         if len(key) == size and key.lower() == name:
             found = value if found is None else found + b", " + value
     return None if found is None else found.decode("latin-1")
-
-
-def add_vary(headers: CIMultiDict[str], name: str) -> None:
-    """Say that the answer depends on a field of the request (RFC 9110, 12.5.5)."""
-    present = headers.getall(_VARY, None)
-    if present is None:
-        headers[_VARY] = name
-        return
-    names = {part.strip().lower() for value in present for part in value.split(",")}
-    if "*" not in names and name.lower() not in names:
-        headers[_VARY] = ", ".join([*present, name])
 
 
 def check_tokens(setting: str, values: Iterable[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from multidict import istr
 
 from ..cookies import SameSite, format_cookie
+from ..headers import add_vary
 from ..request import Request
 from ..response import Response
 
@@ -15,7 +16,7 @@ from ..response import Response
 COOKIE_SIZE = 4096
 
 # A multidict makes one of each other name, again and again.
-_VARY, _CACHE_CONTROL = istr("vary"), istr("cache-control")
+_CACHE_CONTROL = istr("cache-control")
 
 _SECURE_SCHEMES = frozenset({"https", "wss"})
 
@@ -73,8 +74,6 @@ def keep_private(response: Response, *, sets_cookie: bool) -> None:
     What sets a cookie is not to be stored at all: RFC 9111, 7.3, leaves that to who answers.
     """
     headers = response.headers
-    varies = [name.strip().lower() for value in headers.getall(_VARY, ()) for name in value.split(",")]
-    if "cookie" not in varies and "*" not in varies:
-        headers.add(_VARY, "Cookie")
+    add_vary(headers, "cookie")
     if _CACHE_CONTROL not in headers:
         headers[_CACHE_CONTROL] = "no-store" if sets_cookie else "private, no-cache"
