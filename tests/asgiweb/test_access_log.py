@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from asgiweb import Application, Handler, HTTPForbidden, Request, Response, WebSocket
+from asgiweb import Application, Handler, HTTPForbidden, RegistrationError, Request, Response, WebSocket
 from asgiweb.middleware import AccessLog
 from asgiweb.testing import TestClient
 from tests.asgiweb.exchange import Exchange, http_scope
@@ -313,5 +313,5 @@ async def test_nothing_is_done_where_nobody_listens(caplog: pytest.LogCaptureFix
 
 
 def test_a_format_that_there_is_not_is_refused() -> None:
-    with pytest.raises(ValueError, match="'text' and 'json'"):
+    with pytest.raises(RegistrationError, match="'text' and 'json'"):
         AccessLog(format="xml")  # type: ignore[arg-type]  # that is the point

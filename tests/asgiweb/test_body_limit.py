@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from asgiweb import Application, Handler, Request, Response, WebSocket
+from asgiweb import Application, Handler, RegistrationError, Request, Response, WebSocket
 from asgiweb.middleware import BodyLimit
 from asgiweb.testing import TestClient
 from tests.asgiweb.exchange import Exchange, http_scope
@@ -88,5 +88,5 @@ async def test_websockets_have_no_body() -> None:
 
 
 def test_a_negative_limit_is_refused() -> None:
-    with pytest.raises(ValueError, match="a number of bytes"):
+    with pytest.raises(RegistrationError, match="a number of bytes"):
         BodyLimit(-1)

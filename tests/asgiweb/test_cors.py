@@ -242,6 +242,15 @@ async def test_a_websocket_from_another_site_is_refused(origin: str) -> None:
     assert refusal.value.response.status_code == 403
 
 
+async def test_a_page_without_tls_is_not_of_a_site_with_it() -> None:
+    async with TestClient(application(CORS([PAGE])), base_url="https://test") as client:
+        async with client.websocket("/ws", headers={"origin": "https://test"}) as ws:
+            assert await ws.receive_text() == "hello"
+        with pytest.raises(WebSocketDenied):
+            async with client.websocket("/ws", headers={"origin": "http://test"}):
+                pass
+
+
 @pytest.mark.parametrize("cors", [CORS("*"), CORS([PAGE], websockets=False)])
 async def test_websockets_are_left_alone_if_that_is_wanted(cors: CORS) -> None:
     async with (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asgiweb import Application, Request, Response, WebSocket
+from asgiweb import Application, RegistrationError, Request, Response, WebSocket
 from asgiweb.errors import SessionError
 from asgiweb.middleware import CSRF, csrf_token
 from asgiweb.testing import TestClient
@@ -105,7 +105,7 @@ class TestOrigin:
 
     @pytest.mark.parametrize("origin", ["site.test", "https://site.test/", "https://site.test/a", "null"])
     def test_a_trusted_origin_that_is_none_is_refused_at_once(self, origin: str) -> None:
-        with pytest.raises(ValueError, match="is no origin: write"):
+        with pytest.raises(RegistrationError, match="no origin as browsers write it"):
             CSRF(SECRET, trusted_origins=[origin])
 
 
@@ -184,8 +184,36 @@ class TestTokens:
             assert (await client.get("/token")).headers["cache-control"] == "private, no-cache"
             assert "vary" not in (await client.get("/")).headers
 
-    async def test_an_upload_is_not_read_for_it(self) -> None:
-        async with TestClient(application(CSRF(SECRET))) as client:
+    async def test_a_plain_form_with_a_file_has_it_in_its_field(self) -> None:
+        app = Application(middlewares=[CSRF(SECRET)])
+
+        @app.route("/", methods=["GET", "POST"])
+        async def upload(request: Request) -> Response:
+            if request.method == "GET":
+                return Response(csrf_token(request))
+            file = (await request.form()).file("file")
+            return Response(b"" if file is None else await file.read())
+
+        files = {"file": ("a.txt", b"content")}
+        async with TestClient(app) as client:
+            token = (await client.get("/")).text
+            answer = await client.post("/", data={"csrf_token": token}, files=files)
+            assert (answer.status_code, answer.text) == (200, "content")
+            for data in ({"csrf_token": token[:-4]}, {"other": token}):
+                assert (await client.post("/", data=data, files=files)).status_code == 403
+            client.cookies.clear()
+            assert (await client.post("/", data={"csrf_token": token}, files=files)).status_code == 403
+
+    async def test_nothing_is_read_for_who_has_no_cookie(self) -> None:
+        for kind in (b"multipart/form-data; boundary=x", b"application/x-www-form-urlencoded"):
+            headers = [(b"host", b"test"), (b"content-type", kind), (b"transfer-encoding", b"chunked")]
+            exchange = Exchange(http_scope(method="POST", headers=headers), body=[b"--x", b"--"])
+            await exchange.run(application(CSRF(SECRET)))
+            assert (exchange.status, exchange.received) == (403, 0)
+
+    async def test_an_upload_that_is_streamed_is_not_read_for_it(self) -> None:
+        app = application(CSRF(SECRET, multipart=False))
+        async with TestClient(app) as client:
             token = (await client.get("/token")).text
             cookie = f"csrf={client.cookies['csrf']}".encode()
         headers = [
@@ -194,17 +222,18 @@ class TestTokens:
             (b"cookie", cookie),
         ]
         exchange = Exchange(http_scope(method="POST", headers=headers), body=[b"--x", b"--"])
-        await exchange.run(application(CSRF(SECRET)))
+        await exchange.run(app)
         assert (exchange.status, exchange.received) == (403, 0)
         headers.append((b"x-csrf-token", token.encode()))
         exchange = Exchange(http_scope(method="POST", headers=headers), body=[b"--x", b"--"])
-        await exchange.run(application(CSRF(SECRET)))
+        await exchange.run(app)
         assert (exchange.status, exchange.body) == (200, b"--x--")
 
     async def test_a_form_is_read_within_the_limit(self) -> None:
         app = application(CSRF(SECRET))
         app.max_body_size = 100
         async with TestClient(app) as client:
+            await client.get("/token")
             assert (await client.post("/", data={"csrf_token": "x" * 100})).status_code == 413
 
     async def test_without_the_middleware_the_error_says_what_to_do(self) -> None:
@@ -224,7 +253,7 @@ class TestExemptions:
         foreign = {"sec-fetch-site": "cross-site"}
         assert await status(foreign, exempt=["/"]) == 200
         assert await status(foreign, exempt=["/other"]) == 403
-        with pytest.raises(ValueError, match="a list of paths"):
+        with pytest.raises(RegistrationError, match="a list of paths"):
             CSRF(SECRET, exempt="/")
 
     async def test_a_predicate(self) -> None:
@@ -241,6 +270,8 @@ class TestWebSockets:
         [
             {},
             {"origin": "http://test"},
+            # A proxy has ended TLS.
+            {"origin": "https://test"},
             {"sec-fetch-site": "same-origin", "origin": "http://test"},
         ],
     )
@@ -255,7 +286,7 @@ class TestWebSockets:
         "headers",
         [
             {"origin": "http://evil.test"},
-            {"origin": "https://test"},
+            {"origin": "https://test:8000"},
             {"origin": "null"},
             {"sec-fetch-site": "cross-site", "origin": "http://test"},
         ],

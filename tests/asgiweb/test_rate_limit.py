@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from asgiweb import Application, Request, Response, WebSocket
+from asgiweb import Application, RegistrationError, Request, Response, WebSocket
 from asgiweb.errors import StoreUnavailable
 from asgiweb.middleware import (
     MemoryRateLimitStore,
@@ -100,7 +100,7 @@ class TestMemory:
             await store.take(f"{number}", Quota(1, 1.0))
             assert not (await store.take("busy", Quota(1, 1.0))).allowed or number == 0
         assert len(store) == 10
-        with pytest.raises(ValueError, match="one key at least"):
+        with pytest.raises(RegistrationError, match="one key at least"):
             MemoryRateLimitStore(max_keys=0)
 
 
@@ -151,11 +151,11 @@ class TestAnswers:
 
     @pytest.mark.parametrize("settings", [{"rate": 0}, {"rate": 1, "per": 0}, {"rate": 1, "burst": 0}])
     def test_what_would_let_nobody_through_is_refused(self, settings: dict[str, Any]) -> None:
-        with pytest.raises(ValueError, match="1 at least"):
+        with pytest.raises(RegistrationError, match="1 at least"):
             RateLimit(**settings)
 
     def test_a_name_that_would_break_the_field_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="without quotes"):
+        with pytest.raises(RegistrationError, match="without quotes"):
             RateLimit(1, name='a"b')
 
 

@@ -16,6 +16,7 @@ from asgiweb import (
     Handler,
     HeaderError,
     HTTPForbidden,
+    RegistrationError,
     Request,
     Response,
     WebSocket,
@@ -216,7 +217,7 @@ class TestTheCookie:
         ],
     )
     def test_what_browsers_would_not_take_is_refused_at_once(self, settings: dict[str, Any]) -> None:
-        with pytest.raises((ValueError, HeaderError), match=r"cookie|samesite|session"):
+        with pytest.raises((RegistrationError, HeaderError), match=r"cookie|samesite|session"):
             Sessions(SECRET, **settings)
 
     async def test_it_cannot_be_forged_and_secrets_can_be_replaced(self) -> None:
@@ -393,6 +394,8 @@ class TestStores:
             assert (await client.get("/write?a=1")).status_code == 503
 
     async def test_memory_is_bounded_and_forgets_what_is_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(RegistrationError, match="one at least"):
+            MemorySessionStore(max_sessions=0)
         store = MemorySessionStore(max_sessions=3)
         for number in range(5):
             await store.save(str(number), b"{}", ttl=10, existing=False)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from asgiweb import Application, Request, Response
+from asgiweb import Application, RegistrationError, Request, Response
 from asgiweb.signing import InvalidSignature, Signer
 from asgiweb.testing import TestClient
 
@@ -74,7 +74,7 @@ def test_a_machine_whose_clock_is_ahead_signs_valid_values(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("secrets", ["", "short", [], [NEW, "short"]])
 def test_a_short_secret_is_refused_and_the_message_makes_a_better_one(secrets: str | list[str]) -> None:
-    with pytest.raises(ValueError, match="a secret has 32 characters") as raised:
+    with pytest.raises(RegistrationError, match="a secret has 32 characters") as raised:
         Signer(secrets, purpose="test")
     code = str(raised.value).partition("python -c '")[2].partition("'")[0]
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

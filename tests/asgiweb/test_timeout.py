@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asgiweb import Application, Handler, Request, Response, WebSocket
+from asgiweb import Application, Handler, RegistrationError, Request, Response, WebSocket
 from asgiweb.middleware import Timeout
 from asgiweb.testing import TestClient
 from tests.asgiweb.exchange import Exchange, http_scope
@@ -166,5 +166,5 @@ async def test_a_websocket_may_take_any_time() -> None:
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
 def test_no_time_is_refused(seconds: float) -> None:
-    with pytest.raises(ValueError, match="more than 0 seconds"):
+    with pytest.raises(RegistrationError, match="more than 0 seconds"):
         Timeout(seconds)

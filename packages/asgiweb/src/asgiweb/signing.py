@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from .cookies import CookieAttributes
-from .errors import InvalidSignature
+from .errors import InvalidSignature, RegistrationError
 from .request import Request
 from .response import Response
 
@@ -32,7 +32,7 @@ class Signer:
     """Signs texts by HMAC with SHA-256, and tells whether a text was signed here.
 
     ``secrets`` is one secret, or several, the newest first: the first signs, and all are accepted, so that
-    a secret can be replaced without logging everybody out. ValueError for one that is too short.
+    a secret can be replaced without logging everybody out. RegistrationError for one that is too short.
     """
 
     def __init__(self, secrets: str | Sequence[str], *, purpose: str) -> None:
@@ -104,10 +104,10 @@ class Signer:
 
 
 def checked_secrets(secrets: str | Sequence[str]) -> list[str]:
-    """Return the secrets as a list. ValueError, which says how to make one, if one is missing or short."""
+    """Return the secrets as a list. RegistrationError, which says how to make one, if one is too short."""
     listed = [secrets] if isinstance(secrets, str) else list(secrets)
     if not listed or any(len(secret) < SECRET_SIZE for secret in listed):
-        raise ValueError(
+        raise RegistrationError(
             f"a secret has {SECRET_SIZE} characters at least that nobody can guess, and does not live in the "
             f"source: python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
         )

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 from ..asgi import Message, Send
+from ..errors import RegistrationError
 from ..handlers import Handler
 from ..request import Request
 from ..response import Response
@@ -33,7 +34,7 @@ class AccessLog:
         logger: logging.Logger | str = "asgiweb.access",
     ) -> None:
         if format not in ("text", "json"):
-            raise ValueError(f"AccessLog(format={format!r}): there are 'text' and 'json'")
+            raise RegistrationError(f"AccessLog(format={format!r}): there are 'text' and 'json'")
         self._line = json_line if format == "json" else text_line
         self._query = query
         self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import RegistrationError
 from ..exceptions import HTTPContentTooLarge
 from ..handlers import Handler
 from ..request import Request
@@ -21,7 +22,7 @@ class BodyLimit:
 
     def __init__(self, max_size: int) -> None:
         if max_size < 0:
-            raise ValueError(f"BodyLimit({max_size!r}): a limit is a number of bytes, and 0 is for none")
+            raise RegistrationError(f"BodyLimit({max_size!r}): a limit is a number of bytes, 0 for none")
         #: The limit in bytes, 0 for none.
         self.max_size = max_size
 

@@ -8,7 +8,6 @@ headers on their way out. A websocket has no such protocol, so one from another 
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -22,13 +21,10 @@ from ..headers import add_vary
 from ..request import Request
 from ..response import Response
 from .fields import check_tokens, field_value
+from .origin import ORIGIN, checked_origins, is_own
 
-# An origin as browsers write it: lower case, and no port where it is the scheme's own (RFC 6454, 6.2).
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://([a-z0-9\-._]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 _ALLOW_ORIGIN = istr("access-control-allow-origin")
 _ALLOW_CREDENTIALS = istr("access-control-allow-credentials")
-
-_OWN_PORTS = {"http": ":80", "https": ":443"}
 
 
 class CORS:
@@ -110,7 +106,7 @@ class CORS:
     def _allows(self, origin: str) -> bool:
         if self._everybody or origin in self._origins:
             return True
-        if self._predicate is None or _ORIGIN.fullmatch(origin) is None:
+        if self._predicate is None or ORIGIN.fullmatch(origin) is None:
             return False
         return bool(self._predicate(origin))
 
@@ -119,7 +115,7 @@ class CORS:
         if self._websockets:
             origin = field_value(request.scope, b"origin")
             # Other clients than browsers send none, or what they like.
-            if origin is not None and not _is_own(origin, request) and not self._allows(origin):
+            if origin is not None and not is_own(origin, request) and not self._allows(origin):
                 raise HTTPForbidden(f"websockets are not opened here for pages of {origin!r}")
         return await handler(request)
 
@@ -128,28 +124,16 @@ def _is_preflight(scope: Scope) -> bool:
     return field_value(scope, b"access-control-request-method") is not None
 
 
-def _is_own(origin: str, request: Request[Any]) -> bool:
-    """Tell whether a page is of the host that it asks; the scheme may be a proxy's secret."""
-    scheme, _, authority = origin.partition("://")
-    host = (field_value(request.scope, b"host") or "").lower()
-    return bool(authority) and authority == host.removesuffix(_OWN_PORTS.get(scheme, ""))
-
-
 def _joined(lists: dict[str, tuple[str, ...]]) -> dict[str, str]:
     return {istr(name): ", ".join(values) for name, values in lists.items() if values}
 
 
 def _checked_origins(origins: Iterable[str]) -> frozenset[str]:
-    listed = frozenset([origins] if isinstance(origins, str) else origins)
-    for origin in listed - {"*", "null"}:
-        match = _ORIGIN.fullmatch(origin)
-        if match is None or match[2] == _OWN_PORTS.get(origin.partition(":")[0], ""):
-            raise RegistrationError(
-                f"CORS: {origin!r} is no origin as browsers write it: scheme and host in lower case, a port "
-                f"unless it is the scheme's own, and no path, such as 'https://example.com'; others are for "
-                f"predicate=re.compile(...).fullmatch"
-            )
-    return listed
+    try:
+        return checked_origins("CORS", origins, others=("*", "null"))
+    except RegistrationError as error:
+        message = f"{error}; others are for predicate=re.compile(...).fullmatch"
+        raise RegistrationError(message) from None
 
 
 def _checked_predicate(predicate: Callable[[str], object] | None) -> Callable[[str], object] | None:

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from ..cookies import SameSite
-from ..errors import InvalidSignature, SessionError
+from ..errors import InvalidSignature, RegistrationError, SessionError
 from ..exceptions import HTTPForbidden
 from ..handlers import Handler
 from ..request import Request
@@ -39,7 +39,7 @@ class CSRF:
     ``secrets`` sign the cookie of the tokens. ``trusted_origins`` are other sites that may send. ``exempt``
     are paths, or a predicate, of what no browser sends, such as webhooks. ``bind`` names who the tokens are
     for, such as the user who is logged in: those of others are not valid then. ``require_token`` asks
-    for a token whatever the browser says.
+    for a token whatever the browser says. Without ``multipart`` no upload is read for its token.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class CSRF:
         require_token: bool = False,
         header: str = "x-csrf-token",
         field: str = "csrf_token",
+        multipart: bool = True,
         cookie: str = "csrf",
         max_age: int | None = None,
         secure: bool | None = None,
@@ -64,7 +65,9 @@ class CSRF:
         self.header = header
         #: The field of a form that a token may come in.
         self.field = field
-        self._trusted = checked_origins(trusted_origins)
+        #: Whether a multipart form may have it, too: it is read as a whole then, and kept for the handler.
+        self.multipart = multipart
+        self._trusted = checked_origins("CSRF: trusted_origins", trusted_origins)
         self._exempt = exempt if callable(exempt) else _paths(exempt)
         self._bind = bind
         self._signer = Signer(secrets, purpose="asgiweb.csrf")
@@ -105,12 +108,29 @@ class CSRF:
         if sender is Sender.OWN and not self.require_token:
             return
         secret = _Tokens(request, self).known_secret()
-        token = request.headers.get(self.header) or await _form_field(request, self.field)
-        if secret is None or token is None or not hmac.compare_digest(_unmasked(token), secret):
-            raise HTTPForbidden(
-                f"send a token of this site and its cookie, as header {self.header} or field {self.field} of "
-                f"the form; a program may send an Origin header of this site instead"
-            )
+        # Nothing is read for who cannot have a token.
+        if secret is not None:
+            token = request.headers.get(self.header) or await self._form_field(request)
+            if token and hmac.compare_digest(_unmasked(token), secret):
+                return
+        raise HTTPForbidden(
+            f"send a token of this site and its cookie, as header {self.header} or field {self.field} of the "
+            f"form; a program or a test may send an Origin header of this site instead"
+        )
+
+    async def _form_field(self, request: Request[Any]) -> str | None:
+        """Return the field of a form that is kept on the request, so that the handler can read it, too."""
+        kind = request.content_type
+        if kind == "application/x-www-form-urlencoded":
+            body = (await request.body()).decode("utf-8", "replace")
+            return next((value for name, value in parse_qsl(body) if name == self.field), None)
+        if kind != "multipart/form-data" or not self.multipart:
+            return None
+        try:
+            return (await request.form()).text(self.field)
+        except ImportError:
+            # Without asgiweb[forms] no handler reads one either.
+            return None
 
 
 def csrf_token(request: Request[Any]) -> str:
@@ -172,7 +192,7 @@ class _Tokens:
 
 def _paths(paths: Iterable[str]) -> Exempt:
     if isinstance(paths, str):
-        raise ValueError(f"exempt is a list of paths: [{paths!r}]")
+        raise RegistrationError(f"exempt is a list of paths: [{paths!r}]")
     exempt = frozenset(paths)
     return lambda request: request.path in exempt
 
@@ -187,12 +207,3 @@ def _unmasked(token: str) -> bytes:
 
 def _xor(one: bytes, other: bytes) -> bytes:
     return (int.from_bytes(one) ^ int.from_bytes(other)).to_bytes(_SIZE)
-
-
-async def _form_field(request: Request[Any], name: str) -> str | None:
-    """Return a field of a form that is kept on the request, so that the handler can read it, too."""
-    if request.content_type != "application/x-www-form-urlencoded":
-        # The token of a multipart form comes in the header: to look for it would read a whole upload.
-        return None
-    body = (await request.body()).decode("utf-8", "replace")
-    return next((value for field, value in parse_qsl(body) if field == name), None)

@@ -1,4 +1,4 @@
-"""Which site has made a browser send a request: what the browser itself says of it.
+"""Origins, and which site has made a browser send a request: what the browser itself says of it.
 
 Fetch metadata (https://www.w3.org/TR/fetch-metadata) where there is any, else Origin (RFC 6454, 7), else
 Referer (RFC 9110, 10.1.3). Scripts and forms cannot change these.
@@ -6,12 +6,18 @@ Referer (RFC 9110, 10.1.3). Scripts and forms cannot change these.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..errors import RegistrationError
 from ..request import Request
+from .fields import field_value
+
+#: An origin as browsers write it: lower case, and no port where it is the scheme's own (RFC 6454, 6.2).
+ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://([a-z0-9\-._]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 
 _HTTP = {"ws": "http", "wss": "https"}
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -29,7 +35,7 @@ class Sender(Enum):
 
 
 def sender_of(request: Request[Any], trusted: frozenset[str]) -> Sender:
-    """Find out who has made the browser send a request; ``trusted`` are origins like ``own_origin()``'s."""
+    """Find out who has made the browser send a request; ``trusted`` are origins as browsers write them."""
     headers = request.headers
     site: str | None = headers.get("sec-fetch-site")
     if site in ("same-origin", "none"):
@@ -44,24 +50,34 @@ def sender_of(request: Request[Any], trusted: frozenset[str]) -> Sender:
         origin = _origin_of(referer)
     # "null" is the origin of what hides its own, and that of nobody here.
     origin = origin.lower()
-    return Sender.OWN if origin in trusted or origin == own_origin(request) else Sender.FOREIGN
+    return Sender.OWN if origin in trusted or is_own(origin, request) else Sender.FOREIGN
 
 
-def own_origin(request: Request[Any]) -> str:
-    """Return the origin that was asked, as a browser writes it: ``https://example.com``."""
-    scheme: str = request.scope.get("scheme", "http")
-    scheme = _HTTP.get(scheme, scheme)
-    host = request.headers.get("host", "").lower()
-    return f"{scheme}://{host.removesuffix(_DEFAULT_PORTS.get(scheme, ''))}"
+def is_own(origin: str, request: Request[Any]) -> bool:
+    """Tell whether a page of this origin is of the host that it asks, by the same scheme or by TLS.
+
+    A proxy may have ended TLS and not said so. A page by http is never one of a site by https: whoever is on
+    the line can have written it.
+    """
+    scheme, _, authority = origin.partition("://")
+    asked: str = request.scope.get("scheme", "http")
+    if scheme not in (_HTTP.get(asked, asked), "https"):
+        return False
+    host = (field_value(request.scope, b"host") or "").lower()
+    return bool(authority) and authority == host.removesuffix(_DEFAULT_PORTS.get(scheme, ""))
 
 
-def checked_origins(origins: Iterable[str]) -> frozenset[str]:
-    """Return origins as browsers write them. ValueError for what is none."""
-    listed = [origins] if isinstance(origins, str) else list(origins)
-    for origin in listed:
-        if not origin or _origin_of(origin) != origin.lower():
-            raise ValueError(f"{origin!r} is no origin: write scheme and host only, as 'https://example.com'")
-    return frozenset(origin.lower() for origin in listed)
+def checked_origins(setting: str, origins: Iterable[str], *, others: Iterable[str] = ()) -> frozenset[str]:
+    """Return what a setting lists. RegistrationError for what is no origin, and none of the ``others``."""
+    listed = frozenset([origins] if isinstance(origins, str) else origins)
+    for origin in listed.difference(others):
+        match = ORIGIN.fullmatch(origin)
+        if match is None or match[2] == _DEFAULT_PORTS.get(origin.partition(":")[0], ""):
+            raise RegistrationError(
+                f"{setting}: {origin!r} is no origin as browsers write it: scheme and host in lower case, a "
+                f"port unless it is the scheme's own, and no path, such as 'https://example.com'"
+            )
+    return listed
 
 
 def _origin_of(url: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from multidict import istr
 
-from ..errors import StoreUnavailable
+from ..errors import RegistrationError, StoreUnavailable
 from ..exceptions import HTTPServiceUnavailable, HTTPTooManyRequests
 from ..handlers import Handler
 from ..request import Request
@@ -71,12 +71,12 @@ class RateLimit:
     ) -> None:
         burst = rate if burst is None else burst
         if rate < 1 or not per > 0 or burst < 1:
-            raise ValueError(
+            raise RegistrationError(
                 f"RateLimit({rate!r}, {per!r}, burst={burst!r}): rate and burst are 1 at least, "
                 f"and per is more than 0 seconds"
             )
         if not (name.isascii() and name.isprintable()) or '"' in name or "\\" in name:
-            raise ValueError(f"RateLimit(name={name!r}): a name is printable ASCII without quotes")
+            raise RegistrationError(f"RateLimit(name={name!r}): a name is printable ASCII without quotes")
         #: The bucket that each key has.
         self.quota = Quota(burst, per / rate)
         self.name = name

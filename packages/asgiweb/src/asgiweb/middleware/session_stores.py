@@ -6,6 +6,8 @@ import time
 from collections import OrderedDict
 from typing import Protocol
 
+from ..errors import RegistrationError
+
 
 class SessionStore(Protocol):
     """Keeps bytes by key for some time. StoreUnavailable if it cannot."""
@@ -30,6 +32,10 @@ class MemorySessionStore:
     """
 
     def __init__(self, *, max_sessions: int = 100_000) -> None:
+        if max_sessions < 1:
+            raise RegistrationError(
+                f"MemorySessionStore(max_sessions={max_sessions!r}): it keeps one at least"
+            )
         self.max_sessions = max_sessions
         self._sessions: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
 

@@ -14,7 +14,7 @@ from typing import Any
 from multidict import CIMultiDict
 
 from ..cookies import SameSite
-from ..errors import InvalidSignature, SessionError, StoreUnavailable
+from ..errors import InvalidSignature, RegistrationError, SessionError, StoreUnavailable
 from ..exceptions import HTTPServiceUnavailable
 from ..handlers import Handler
 from ..request import Request
@@ -56,7 +56,7 @@ class Sessions:
         host_prefix: bool = False,
     ) -> None:
         if max_age <= 0:
-            raise ValueError(f"Sessions(max_age={max_age!r}): a session lives for more than 0 seconds")
+            raise RegistrationError(f"Sessions(max_age={max_age!r}): a session lives for more than 0 seconds")
         #: The life of a session in seconds.
         self.max_age = max_age
         #: Whether a session lives on when it is only read.

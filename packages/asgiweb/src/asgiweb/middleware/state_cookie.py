@@ -8,6 +8,7 @@ from typing import Any
 from multidict import istr
 
 from ..cookies import SameSite, format_cookie
+from ..errors import RegistrationError
 from ..headers import add_vary
 from ..request import Request
 from ..response import Response
@@ -35,11 +36,11 @@ class StateCookie:
     host_prefix: bool = False
 
     def __post_init__(self) -> None:
-        """ValueError if browsers would never take it."""
+        """RegistrationError if browsers would never take it."""
         if self.host_prefix and (self.domain is not None or self.path != "/" or self.secure is False):
-            raise ValueError("a cookie with host_prefix has path='/', no domain, and is secure")
+            raise RegistrationError("a cookie with host_prefix has path='/', no domain, and is secure")
         if self.samesite == "none" and self.secure is not True:
-            raise ValueError("samesite='none' needs secure=True: browsers do not take it otherwise")
+            raise RegistrationError("samesite='none' needs secure=True: browsers do not take it otherwise")
         # HeaderError for what cannot be in a cookie, before there is a request.
         format_cookie(self.name, "", path=self.path, domain=self.domain)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from ..errors import RegistrationError
 from ..exceptions import HTTPServiceUnavailable
 from ..handlers import Handler
 from ..request import Request
@@ -22,7 +23,7 @@ class Timeout:
 
     def __init__(self, seconds: float) -> None:
         if not seconds > 0:
-            raise ValueError(f"Timeout({seconds!r}): a timeout is more than 0 seconds")
+            raise RegistrationError(f"Timeout({seconds!r}): a timeout is more than 0 seconds")
         #: How long the response may take, in seconds; reading the body counts.
         self.seconds = seconds
 

@@ -10,6 +10,8 @@ import time
 from collections import OrderedDict
 from typing import NamedTuple, Protocol
 
+from ..errors import RegistrationError
+
 #: Part of an interval that rounding may add up to before somebody is refused for it.
 SLACK = 0.01
 
@@ -63,7 +65,7 @@ class MemoryRateLimitStore:
 
     def __init__(self, *, max_keys: int = 100_000) -> None:
         if max_keys < 1:
-            raise ValueError(f"MemoryRateLimitStore(max_keys={max_keys!r}): there is one key at least")
+            raise RegistrationError(f"MemoryRateLimitStore(max_keys={max_keys!r}): there is one key at least")
         self.max_keys = max_keys
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
