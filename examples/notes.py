@@ -36,7 +36,7 @@ from asgiweb import (
     json_response,
     redirect,
 )
-from asgiweb.files.disposition import content_disposition
+from asgiweb.files import content_disposition
 from asgiweb.middleware import (
     CSRF,
     Compression,

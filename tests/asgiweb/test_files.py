@@ -17,10 +17,9 @@ import pytest
 
 from asgiweb import Application, ClientDisconnected, Handler, Middleware, Request, Response
 from asgiweb.asgi import Message
-from asgiweb.files import FileResponse, file_response
+from asgiweb.files import FileResponse, content_disposition, file_response
 from asgiweb.files.content_types import content_type_of
 from asgiweb.files.dates import parse_date
-from asgiweb.files.disposition import content_disposition
 from asgiweb.files.sending import PIECE_SIZE
 from asgiweb.testing import TestClient
 from tests.asgiweb.exchange import Exchange, http_scope
