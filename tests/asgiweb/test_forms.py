@@ -145,6 +145,12 @@ class TestMultipart:
         with pytest.raises(HTTPBadRequest, match="'a' is not text"):
             await form_of(part("a", b"caf\xe9"))
 
+    async def test_a_name_that_is_not_utf_8_is_said_to_be_that(self) -> None:
+        body = b'--b\r\nContent-Disposition: form-data; name="\xff"\r\n\r\n1\r\n--b--'
+        with pytest.raises(HTTPBadRequest) as refused:
+            await form_of(body)
+        assert refused.value.detail == "the body is no multipart/form-data: Segment header failed to decode"
+
     @pytest.mark.parametrize(
         ("body", "content_type", "kind"),
         [

@@ -93,6 +93,12 @@ class TestMemory:
             await store.take(f"new {number}", Quota(1, 1.0))
         assert len(store) == 60
 
+    async def test_a_bucket_that_is_full_again_at_once_is_no_limit(self, clock: Clock) -> None:
+        clock.now = 1e9
+        store = MemoryRateLimitStore()
+        assert (await store.take("a", Quota(1, 1e-9))).allowed
+        assert len(store) == 0
+
     async def test_it_is_bounded(self, clock: Clock) -> None:
         store: RateLimitStore = MemoryRateLimitStore(max_keys=10)
         assert isinstance(store, MemoryRateLimitStore)

@@ -60,7 +60,8 @@ class Events:
         except ParserLimitReached as error:
             raise HTTPContentTooLarge(f"the head of a part of the form is too large: {error}") from None
         except MultipartError as error:
-            raise HTTPBadRequest(f"the body is no multipart/form-data: {error}") from None
+            # Some have an exception with them, which says nothing to the client.
+            raise HTTPBadRequest(f"the body is no multipart/form-data: {error.args[0]}") from None
 
 
 async def read_parts(

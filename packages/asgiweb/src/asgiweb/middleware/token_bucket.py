@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from ..errors import RegistrationError
@@ -79,8 +80,7 @@ class MemoryRateLimitStore:
         buckets[key], taken = take(buckets.get(key, now), now, quota)
         buckets.move_to_end(key)
         # A full bucket is as good as none. Two are looked at for one that comes, so they never pile up.
-        for _ in range(2):
-            oldest, full_at = next(iter(buckets.items()))
+        for oldest, full_at in list(islice(buckets.items(), 2)):
             if full_at > now and len(buckets) <= self.max_keys:
                 break
             del buckets[oldest]
