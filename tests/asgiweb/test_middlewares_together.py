@@ -56,7 +56,7 @@ MIDDLEWARES: dict[str, Callable[[], Any]] = {
     "Timeout": lambda: Timeout(60),
     "TrustedHosts": lambda: TrustedHosts(["test"]),
 }
-PAIRS = list(itertools.permutations(MIDDLEWARES, 2))
+PAIRS = list(itertools.product(MIDDLEWARES, repeat=2))
 
 #: Headers of a list, which may come in several lines (RFC 9110, 5.3), and Set-Cookie, which is none.
 SEVERAL = {"set-cookie", "ratelimit", "ratelimit-policy"}
@@ -140,7 +140,7 @@ def application(names: tuple[str, str], directory: Path) -> Application[None]:
 
     @get("/bytes")
     async def of_bytes(request: Request) -> Response:
-        return Response(TEXT.encode())
+        return Response(TEXT.encode(), content_type="text/plain")
 
     @get("/text")
     async def of_text(request: Request) -> Response:
@@ -274,6 +274,13 @@ def faults(
             yield f"without {sorted(missing)} of {adding}"
     yield from wrong_length(exchange, method)
     yield from wrong_body(exchange, body)
+    events = exchange.headers.get("content-type") == "text/event-stream"
+    if (
+        "Compression" in names
+        and status == 200
+        and (exchange.headers.get("content-encoding") is None) != events
+    ):
+        yield f"coding {exchange.headers.get('content-encoding')}"
     yield from wrong_vary(exchange, names)
     cookies = [value.partition(b"=")[0].decode() for name, value in headers if name == b"set-cookie"]
     if len(cookies) != len(set(cookies)):
@@ -361,7 +368,7 @@ async def test_a_websocket_is_accepted_through_every_two_middlewares(
         sent = await converse(app, "/accepted")
         kinds = [message["type"].rpartition(".")[2] for message in sent]
         cookies = [value for name, value in sent[0].get("headers", ()) if name == b"set-cookie"]
-        if kinds != ["accept", "send", "close"] or len(cookies) != names.count("Sessions"):
+        if kinds != ["accept", "send", "close"] or len(cookies) != ("Sessions" in names):
             wrong.append((names, kinds, cookies))
     assert wrong == []
 
@@ -375,7 +382,7 @@ async def test_a_websocket_is_refused_through_every_two_middlewares(
         sent = await converse(app, path)
         start = sent[0]
         seen = [name for name, _ in start.get("headers", ())]
-        twice = {name for name in seen if seen.count(name) > 1} - {b"set-cookie"}
+        twice = {name.decode() for name in seen if seen.count(name) > 1} - SEVERAL
         if (start["type"], start.get("status")) != ("websocket.http.response.start", status) or twice:
             wrong.append((names, start))
     assert wrong == []
