@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from asgiweb import Application, Handler, HTTPForbidden, RegistrationError, Request, Response, WebSocket
+from asgiweb.asgi import Receive, Scope, Send
 from asgiweb.middleware import AccessLog
 from asgiweb.testing import TestClient
 from tests.asgiweb.exchange import Exchange, http_scope
@@ -315,3 +316,15 @@ async def test_nothing_is_done_where_nobody_listens(caplog: pytest.LogCaptureFix
 def test_a_format_that_there_is_not_is_refused() -> None:
     with pytest.raises(RegistrationError, match="'text' and 'json'"):
         AccessLog(format="xml")  # type: ignore[arg-type]  # that is the point
+
+
+async def test_a_length_that_is_none_is_the_servers_to_refuse(lines: Lines) -> None:
+    async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"9" * 5000)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    app = Application[None](middlewares=[AccessLog()])
+    app.mount("/", mounted)
+    assert (await Exchange(http_scope("/x")).run(app)).complete
+    assert lines.one["size"] == "5"

@@ -56,7 +56,7 @@ MIDDLEWARES: dict[str, Callable[[], Any]] = {
     "Timeout": lambda: Timeout(60),
     "TrustedHosts": lambda: TrustedHosts(["test"]),
 }
-PAIRS = list(itertools.product(MIDDLEWARES, repeat=2))
+PAIRS = list(itertools.product(MIDDLEWARES, MIDDLEWARES))
 
 #: Headers of a list, which may come in several lines (RFC 9110, 5.3), and Set-Cookie, which is none.
 SEVERAL = {"set-cookie", "ratelimit", "ratelimit-policy"}

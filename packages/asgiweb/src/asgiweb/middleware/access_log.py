@@ -60,7 +60,7 @@ class AccessLog:
 class _Entry:
     """What is known of one request's answer, until it is logged: once."""
 
-    __slots__ = ("_began", "_complete", "_declared", "_log", "_request", "_size", "_status")
+    __slots__ = ("_began", "_complete", "_log", "_request", "_size", "_start", "_status")
 
     def __init__(self, request: Request[Any], log: AccessLog) -> None:
         self._request = request
@@ -68,8 +68,8 @@ class _Entry:
         self._began = time.perf_counter()
         self._status: int | None = None
         self._size = 0
-        # What a file has that the server sends by itself.
-        self._declared = 0
+        # It declares the size of a file that the server sends by itself.
+        self._start: Message = {}
         self._complete = False
 
     def counting(self, send: Send) -> Send:
@@ -78,12 +78,12 @@ class _Entry:
             kind = message["type"]
             if kind == "http.response.start":
                 self._status = message["status"]
-                self._declared = _content_length(message)
+                self._start = message
                 return
             if kind == "http.response.body":
                 self._size += len(message.get("body", b""))
             elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
-                self._size += message.get("count") or self._declared
+                self._size += message.get("count") or _content_length(self._start)
             else:
                 return
             if not message.get("more_body", False):
@@ -117,6 +117,7 @@ class _Entry:
 
 def _content_length(start: Message) -> int:
     for name, value in start.get("headers", ()):
-        if name == b"content-length":
+        # A number of more digits is none of bytes, and what is no number is the server's to refuse.
+        if name == b"content-length" and value.isdigit() and len(value) <= 18:
             return int(value)
     return 0
