@@ -490,3 +490,22 @@ class TestWebSockets:
                 async with client.websocket("/chat?refuse=1"):
                     pass
         assert store.calls == ["save"]
+
+
+async def test_what_others_call_a_session_is_no_matter() -> None:
+    """A session of a database, for example."""
+
+    async def with_database(request: Request, handler: Handler) -> Response:
+        request.context["session"] = request.context["csrf"] = "of the database"
+        return await handler(request)
+
+    app = Application(middlewares=[Sessions(SECRET), with_database])
+
+    @app.get("/")
+    async def index(request: Request) -> Response:
+        (await session_of(request))["seen"] = True
+        return Response(str(request.context["session"]))
+
+    async with TestClient(app) as client:
+        answer = await client.get("/")
+    assert (answer.text, "set-cookie" in answer.headers) == ("of the database", True)

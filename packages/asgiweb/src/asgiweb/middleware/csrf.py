@@ -30,6 +30,7 @@ Exempt: TypeAlias = Callable[[Request[Any]], bool]
 #: RFC 9110, 9.2.1.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
+_KEY = "asgiweb.csrf"
 _SIZE = 32
 
 
@@ -80,12 +81,12 @@ class CSRF:
         if request.websocket is not None or request.method not in SAFE_METHODS:
             await self._check(request)
         context = request.context
-        outer = context.get("csrf")
-        context["csrf"] = self
+        outer = context.get(_KEY)
+        context[_KEY] = self
         response = await handler(request)
-        tokens = context["csrf"]
+        tokens = context[_KEY]
         if outer is not None:
-            context["csrf"] = outer
+            context[_KEY] = outer
         # It has become tokens if somebody has asked for one.
         if isinstance(tokens, _Tokens) and response.status != 101:
             cookie = tokens.new_cookie()
@@ -138,9 +139,9 @@ def csrf_token(request: Request[Any]) -> str:
 
     SessionError without the middleware `CSRF`.
     """
-    tokens = request.context.get("csrf")
+    tokens = request.context.get(_KEY)
     if isinstance(tokens, CSRF):
-        tokens = request.context["csrf"] = _Tokens(request, tokens)
+        tokens = request.context[_KEY] = _Tokens(request, tokens)
     if not isinstance(tokens, _Tokens):
         raise SessionError("no tokens here: put CSRF(...) into the middlewares of application or route")
     return tokens.masked()

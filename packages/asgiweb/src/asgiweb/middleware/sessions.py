@@ -29,6 +29,8 @@ logger = logging.getLogger("asgiweb")
 #: Two weeks.
 MAX_AGE = 14 * 24 * 3600
 
+_KEY = "asgiweb.session"
+
 #: Characters of an id: 32 random bytes in base64.
 _ID_SIZE = 43
 
@@ -79,12 +81,12 @@ class Sessions:
     async def __call__(self, request: Request[Any], handler: Handler) -> Response:
         """Let the handler answer, and keep what has become of the session."""
         context = request.context
-        outer = context.get("session")
-        context["session"] = self
+        outer = context.get(_KEY)
+        context[_KEY] = self
         response = await handler(request)
-        visit = context["session"]
+        visit = context[_KEY]
         if outer is not None:
-            context["session"] = outer
+            context[_KEY] = outer
         # It has become a visit if somebody has asked for the session.
         if isinstance(visit, _Visit):
             await visit.finish(response)
@@ -96,9 +98,9 @@ async def session_of(request: Request[Any]) -> Session:
 
     SessionError without the middleware `Sessions`. A store that does not answer is answered 503.
     """
-    visit = request.context.get("session")
+    visit = request.context.get(_KEY)
     if isinstance(visit, Sessions):
-        visit = request.context["session"] = _Visit(request, visit)
+        visit = request.context[_KEY] = _Visit(request, visit)
     if not isinstance(visit, _Visit):
         raise SessionError("no sessions here: put Sessions(...) into the middlewares of application or route")
     return await visit.begin() if visit.session is None else visit.session
