@@ -1,6 +1,6 @@
 """Every two of the built-in middlewares, in both orders, around every kind of answer: what holds for all.
 
-One test for each kind of answer goes through all pairs; what is wrong is listed by pair.
+One test for each kind of answer goes through all pairs, and all twelve at once; what is wrong is listed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,12 @@ MIDDLEWARES: dict[str, Callable[[], Any]] = {
     "Timeout": lambda: Timeout(60),
     "TrustedHosts": lambda: TrustedHosts(["test"]),
 }
-PAIRS = list(itertools.product(MIDDLEWARES, MIDDLEWARES))
+#: All of them in the order of the documentation, docs/asgiweb/middleware-state.md.
+ORDER = (
+    *("AccessLog", "RequestId", "TrustedHosts", "HTTPSRedirect", "CORS", "SecurityHeaders"),
+    *("Compression", "RateLimit", "Timeout", "Sessions", "CSRF", "BodyLimit"),
+)
+COMBINATIONS: list[tuple[str, ...]] = [*itertools.product(MIDDLEWARES, MIDDLEWARES), ORDER]
 
 #: Headers of a list, which may come in several lines (RFC 9110, 5.3), and Set-Cookie, which is none.
 SEVERAL = {"set-cookie", "ratelimit", "ratelimit-policy"}
@@ -115,7 +120,7 @@ async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body[200:]})
 
 
-def application(names: tuple[str, str], directory: Path) -> Application[None]:
+def application(names: tuple[str, ...], directory: Path) -> Application[None]:
     app = Application[None](middlewares=[MIDDLEWARES[name]() for name in names])
 
     async def prepare(request: Request) -> None:
@@ -196,11 +201,11 @@ def application(names: tuple[str, str], directory: Path) -> Application[None]:
 
 
 @pytest.fixture(scope="module")
-def applications(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Application[None]]:
+def applications(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Application[None]]:
     directory = tmp_path_factory.mktemp("files")
     (directory / "small.txt").write_text(TEXT)
     (directory / "large.txt").write_text(LARGE)
-    return {names: application(names, directory) for names in PAIRS}
+    return {names: application(names, directory) for names in COMBINATIONS}
 
 
 @pytest.fixture(autouse=True)
@@ -246,7 +251,7 @@ KINDS: dict[str, tuple[str, str, tuple[tuple[bytes, bytes], ...], int, str | Non
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_what_holds_for_an_answer_holds_through_every_two_middlewares(
-    kind: str, applications: dict[tuple[str, str], Application[None]]
+    kind: str, applications: dict[tuple[str, ...], Application[None]]
 ) -> None:
     method, path, fields, status, body = KINDS[kind]
     wrong = []
@@ -259,7 +264,7 @@ async def test_what_holds_for_an_answer_holds_through_every_two_middlewares(
 
 
 def faults(
-    exchange: Exchange, names: tuple[str, str], method: str, status: int, body: str | None
+    exchange: Exchange, names: tuple[str, ...], method: str, status: int, body: str | None
 ) -> Iterator[str]:
     if exchange.status != status or not exchange.complete:
         yield f"status {exchange.status}, {'complete' if exchange.complete else 'cut'}"
@@ -317,7 +322,7 @@ def wrong_body(exchange: Exchange, body: str | None) -> Iterator[str]:
         yield f"another body, of {len(data)} bytes"
 
 
-def wrong_vary(exchange: Exchange, names: tuple[str, str]) -> Iterator[str]:
+def wrong_vary(exchange: Exchange, names: tuple[str, ...]) -> Iterator[str]:
     vary = [name.strip().lower() for name in exchange.headers.get("vary", "").split(",") if name.strip()]
     if len(vary) != len(set(vary)):
         yield f"vary: {vary}"
@@ -361,7 +366,7 @@ async def converse(app: Application[None], path: str) -> list[Message]:
 
 
 async def test_a_websocket_is_accepted_through_every_two_middlewares(
-    applications: dict[tuple[str, str], Application[None]],
+    applications: dict[tuple[str, ...], Application[None]],
 ) -> None:
     wrong = []
     for names, app in applications.items():
@@ -375,7 +380,7 @@ async def test_a_websocket_is_accepted_through_every_two_middlewares(
 
 @pytest.mark.parametrize(("path", "status"), [("/refused", 403), ("/nowhere", 404)])
 async def test_a_websocket_is_refused_through_every_two_middlewares(
-    path: str, status: int, applications: dict[tuple[str, str], Application[None]]
+    path: str, status: int, applications: dict[tuple[str, ...], Application[None]]
 ) -> None:
     wrong = []
     for names, app in applications.items():
