@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asgiweb import Application, RegistrationError, Request, Response, WebSocket
+from asgiweb import Application, BodyConsumed, RegistrationError, Request, Response, WebSocket
 from asgiweb.errors import SessionError
 from asgiweb.middleware import CSRF, csrf_token
 from asgiweb.testing import TestClient
@@ -203,6 +203,20 @@ class TestTokens:
                 assert (await client.post("/", data=data, files=files)).status_code == 403
             client.cookies.clear()
             assert (await client.post("/", data={"csrf_token": token}, files=files)).status_code == 403
+
+    async def test_a_handler_that_streams_such_a_form_is_told_where_it_is(self) -> None:
+        app = application(CSRF(SECRET))
+
+        @app.post("/parts")
+        async def parts(request: Request) -> Response:
+            async for _ in request.multipart():
+                pass
+            return Response("")
+
+        async with TestClient(app) as client:
+            token = (await client.get("/token")).text
+            with pytest.raises(BodyConsumed, match=r"request\.form\(\) has it"):
+                await client.post("/parts", data={"csrf_token": token}, files={"file": b""})
 
     async def test_nothing_is_read_for_who_has_no_cookie(self) -> None:
         for kind in (b"multipart/form-data; boundary=x", b"application/x-www-form-urlencoded"):
