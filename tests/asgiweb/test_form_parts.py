@@ -92,6 +92,8 @@ async def test_the_body_is_gone_when_it_was_streamed() -> None:
         await request.body()
     with pytest.raises(BodyConsumed):
         await anext(request.multipart())
+    with pytest.raises(BodyConsumed, match="was streamed already"):
+        await request.form()
 
 
 async def test_parts_are_limited() -> None:

@@ -102,10 +102,8 @@ class BodyReader:
     def _begin(self) -> None:
         self._check(max(self._declared, self._size))
         if self._started:
-            if self.form is not None:
-                raise BodyConsumed(
-                    "the body was read as a form already, perhaps by CSRF: request.form() has it"
-                )
+            if self.form is not None and self.form.complete:
+                raise BodyConsumed("the body was read as a form, perhaps by CSRF: request.form() has it")
             raise BodyConsumed("the body was streamed already: read it with request.body() to have it twice")
         self._started = True
 

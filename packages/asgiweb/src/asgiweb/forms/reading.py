@@ -35,6 +35,11 @@ class FormReader:
         self._form: FormData | None = None
         self._error: HTTPException | None = None
 
+    @property
+    def complete(self) -> bool:
+        """Whether the form was read."""
+        return self._form is not None
+
     async def read(self, content_type: str, limits: FormLimits) -> FormData:
         """Return the form. HTTPBadRequest, HTTPContentTooLarge, HTTPUnsupportedMediaType."""
         async with self._reading:
