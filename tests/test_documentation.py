@@ -136,6 +136,16 @@ def test_the_readme_names_every_server_that_is_tested() -> None:
     assert {"asgiserve", "uvicorn", "hypercorn", "granian", "daphne"} <= programs
 
 
+def test_contributors_find_every_module_in_the_row_of_its_folder() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = dict(re.findall(r"^\| `(?:packages/\w+/src|…)/([\w/]+)/` \| (.*) \|$", text, re.MULTILINE))
+    for package in ROOT.glob("packages/*/src"):
+        for module in package.rglob("*.py"):
+            folder = str(module.parent.relative_to(package))
+            assert folder in rows, folder
+            assert module.stem.startswith("_") or f"`{module.stem}`" in rows[folder], module
+
+
 def test_the_reference_has_the_settings_as_they_are() -> None:
     assert REFERENCE.read_text() == render(REFERENCE.read_text()), "run `make docs`"
 
