@@ -55,6 +55,15 @@ def test_the_routes_of_a_module_in_the_current_directory(program: Path) -> None:
     assert result.returncode == 0
 
 
+def test_static_files_are_shown_by_their_directory(program: Path) -> None:
+    (program / "public").mkdir()
+    (program / "files.py").write_text(
+        'from asgiweb import Application\napp = Application()\napp.static("/static", "public")\n'
+    )
+    shown = command(program, "routes", "files:app").stdout.splitlines()
+    assert shown[2].split() == ["GET", "/static/{path:path}", "files", "of", "public"]
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [
