@@ -1,6 +1,8 @@
 """A chat with rooms, names, and who is here: in one process, or in several with a Redis server between them.
 
 asgiserve examples.chat:app
+
+pip install 'asgiweb[redis]'
 CHAT_REDIS=redis://127.0.0.1 asgiserve examples.chat:app --workers 2
 
 Its page is chat.html, which connects again by itself. Nothing is kept of what is said: a page that was away

@@ -16,10 +16,12 @@ SQUARES = {number: number**2 for number in range(1, 1001)}
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Hello from asgiweb</title>
 <style>
+  :root { color-scheme: light dark; }
   body { font: 1.1rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 4rem auto; padding: 0 1rem; }
-  code { background: #eee; border-radius: .2rem; padding: .1rem .3rem; }
+  code { background: #8883; border-radius: .2rem; padding: .1rem .3rem; }
 </style>
 <h1>It works</h1>
 <p>An <b>asgiweb</b> application, served by <b>asgiserve</b>. Its routes:

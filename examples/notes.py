@@ -1,6 +1,9 @@
 """Notes with logins, pages, attachments, an API, and lists that change while one looks at them.
 
+pip install 'asgiweb[standard]' aiosqlite
 asgiserve examples.notes:app
+
+pip install asyncpg
 NOTES_SECRET=... NOTES_DATABASE=postgresql://user@host/name asgiserve examples.notes:app --workers 2
 
 Without the setting, the notes are in notes.sqlite3. NOTES_SECRET signs the sessions: several workers need it,

@@ -1,6 +1,6 @@
 """Tests of todo.py: a fixture with a client, requests, errors, and a stream that is read while it lasts.
 
-pip install asgiweb[testing] pytest pytest-asyncio
+pip install 'asgiweb[testing]' pytest pytest-asyncio
 pytest examples/test_todo.py -o asyncio_mode=auto
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -117,9 +118,32 @@ def test_a_command_of_the_readme_serves_the_first_application(command: str, firs
         assert missing.headers["x-powered-by"] == "curiosity"
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is missing: apt install curl")
+def test_clients_of_the_tutorial_see_what_it_says(tmp_path: Path) -> None:
+    tutorial = ROOT / "packages/asgiweb/README.md"
+    (tmp_path / "main.py").write_text("\n\n".join(blocks(tutorial, "python")))
+    asked = [part for block in blocks(tutorial, "console") for part in block.split("$ ")[1:]]
+    assert asked
+    with serving("asgiserve main:app", tmp_path) as url:
+        for command, _, expected in (part.partition("\n") for part in asked):
+            program, *arguments = shlex.split(command.replace("http://127.0.0.1:8000", url))
+            result = subprocess.run([program, "--silent", *arguments], capture_output=True, text=True)
+            assert result.stdout.strip() == expected.strip(), command
+
+
 def test_the_readme_names_every_server_that_is_tested() -> None:
     programs = {line.split()[0] for line in commands()}
     assert {"asgiserve", "uvicorn", "hypercorn", "granian", "daphne"} <= programs
+
+
+def test_contributors_find_every_module_in_the_row_of_its_folder() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = dict(re.findall(r"^\| `(?:packages/\w+/src|…)/([\w/]+)/` \| (.*) \|$", text, re.MULTILINE))
+    for package in ROOT.glob("packages/*/src"):
+        for module in package.rglob("*.py"):
+            folder = str(module.parent.relative_to(package))
+            assert folder in rows, folder
+            assert module.stem.startswith("_") or f"`{module.stem}`" in rows[folder], module
 
 
 def test_the_reference_has_the_settings_as_they_are() -> None:
@@ -135,12 +159,24 @@ def test_the_readme_has_the_timeouts_as_they_are() -> None:
     assert {name: float(value) for name, value in rows} == {name: getattr(config, name) for name, _ in rows}
 
 
+def without_code(page: Path) -> str:
+    return re.sub(r"```.*?^```|`[^`\n]*`", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link may name after "#": GitHub makes it of each heading."""
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"```.*?^```", "", page.read_text(), flags=re.S | re.M), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize(
-    "page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")), ids=lambda p: p.name
+    "page",
+    [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("packages/*/*.md"))],
+    ids=lambda page: f"{page.parent.name}-{page.name}",
 )
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(
-        r"\]\((?!https?://)([^)#]+)\)",
-        re.sub(r"```.*?^```|`[^`\n]*`", "", page.read_text(), flags=re.DOTALL | re.MULTILINE),
-    ):
-        assert (page.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)", without_code(page)):
+        path = page.parent / target if target else page
+        assert path.exists(), target
+        if anchor and path.suffix == ".md":
+            assert re.sub(r"-\d+$", "", anchor) in anchors(path), f"{target}#{anchor}"

@@ -16,17 +16,16 @@ from asgiweb.broadcast.redis import Codec, RedisBroadcast
 from asgiweb.testing import TestClient
 from tests.redis_server import needs_redis, redis_server
 
-REFERENCE = (Path(__file__).parents[2] / "docs/asgiweb.md").read_text()
-SECTION = REFERENCE.split("\n## Broadcast\n")[1].split("\n## ")[0]
+REFERENCE = (Path(__file__).parents[2] / "docs/asgiweb/broadcast.md").read_text()
 
 
 @pytest.fixture
 def chat(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The program in the section, all its blocks one after the other."""
+    """The program, all blocks of the page one after the other."""
     module = ModuleType("chat")
     monkeypatch.setitem(sys.modules, "chat", module)
-    for block in re.findall(r"^```python\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL):
-        exec(compile(block, "docs/asgiweb.md", "exec"), module.__dict__)
+    for block in re.findall(r"^```python\n(.*?)^```$", REFERENCE, re.MULTILINE | re.DOTALL):
+        exec(compile(block, "broadcast.md", "exec"), module.__dict__)
     return module
 
 
@@ -79,14 +78,14 @@ async def test_one_line_decides_for_redis(chat: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("kind", [Broadcast, Subscription, RedisBroadcast, Codec])
-def test_every_public_attribute_is_documented_and_in_the_section(kind: type) -> None:
+def test_every_public_attribute_is_documented_and_on_the_page(kind: type) -> None:
     inner = {"put", "interrupt", "lose", "end", "of"}  # between the modules of the package
     documented: dict[str, Any] = {name: getattr(kind, name) for name in dir(kind) if not name.startswith("_")}
     assert documented.keys() >= inner & documented.keys()
     for name, attribute in documented.items():
         if name not in inner:
-            assert re.search(rf"\b{name}\b", SECTION), (
-                f"docs/asgiweb.md does not mention {kind.__name__}.{name}"
+            assert re.search(rf"\b{name}\b", REFERENCE), (
+                f"broadcast.md does not mention {kind.__name__}.{name}"
             )
         if callable(attribute):
             assert attribute.__doc__, f"{kind.__name__}.{name}"

@@ -31,6 +31,8 @@ def program(tmp_path: Path) -> Path:
     (tmp_path / "shop.py").write_text(PROGRAM)
     (tmp_path / "broken.py").write_text("1 / 0")
     (tmp_path / "needs.py").write_text("import what_nobody_has")
+    extra = "raise ModuleNotFoundError(\"templates need Jinja2: pip install 'asgiweb[templates]'\")"
+    (tmp_path / "extra.py").write_text(extra)
     duplicate = '\n\n@app.get("/users/{number:int}")\nasync def again(request: Request) -> Response: ...\n'
     (tmp_path / "twice.py").write_text(PROGRAM + duplicate)
     return tmp_path
@@ -53,6 +55,15 @@ def test_the_routes_of_a_module_in_the_current_directory(program: Path) -> None:
     assert result.returncode == 0
 
 
+def test_static_files_are_shown_by_their_directory(program: Path) -> None:
+    (program / "public").mkdir()
+    (program / "files.py").write_text(
+        'from asgiweb import Application\napp = Application()\napp.static("/static", "public")\n'
+    )
+    shown = command(program, "routes", "files:app").stdout.splitlines()
+    assert shown[2].split() == ["GET", "/static/{path:path}", "files", "of", "public"]
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [
@@ -63,6 +74,7 @@ def test_the_routes_of_a_module_in_the_current_directory(program: Path) -> None:
         ("shop:application", "'shop' has no 'application'; applications that are there: app"),
         ("shop:other", "'shop:other' is of type object, and not an asgiweb.Application"),
         ("needs:app", "'needs' imports 'what_nobody_has', which is not installed"),
+        ("extra:app", "'extra' cannot be imported: templates need Jinja2: pip install 'asgiweb[templates]'"),
         ("broken:app", "'broken' cannot be imported, see above: ZeroDivisionError"),
         ("twice:app", "GET '/users/{number:int}' is registered already"),
     ],
@@ -76,7 +88,7 @@ def test_what_is_wrong_is_said_in_one_line(
 ) -> None:
     monkeypatch.chdir(program)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    for name in ("shop", "broken", "needs", "twice"):
+    for name in ("shop", "broken", "extra", "needs", "twice"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     assert main(["routes", target]) == 1
     output = capsys.readouterr()

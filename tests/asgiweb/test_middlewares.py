@@ -19,7 +19,7 @@ from asgiweb.middleware import CORS, Compression, HTTPSRedirect, RequestId, Secu
 from asgiweb.testing import TestClient
 from tests.asgiweb.exchange import Exchange, http_scope
 
-PAGES = sorted((Path(__file__).parents[2] / "docs/asgiweb").glob("middleware*.md"))
+PAGES = sorted((Path(__file__).parents[2] / "docs/asgiweb").glob("*.md"))
 REFERENCE = "".join(page.read_text() for page in PAGES)
 
 PAGE = "https://page.example"

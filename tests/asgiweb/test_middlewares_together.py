@@ -56,7 +56,7 @@ MIDDLEWARES: dict[str, Callable[[], Any]] = {
     "Timeout": lambda: Timeout(60),
     "TrustedHosts": lambda: TrustedHosts(["test"]),
 }
-#: All of them in the order of the documentation, docs/asgiweb/middleware-state.md.
+#: All of them in the order of the documentation, docs/asgiweb/middleware.md.
 ORDER = (
     *("AccessLog", "RequestId", "TrustedHosts", "HTTPSRedirect", "CORS", "SecurityHeaders"),
     *("Compression", "RateLimit", "Timeout", "Sessions", "CSRF", "BodyLimit"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asgiweb import Application, Response
+from asgiweb import Application, RegistrationError, Response
 from asgiweb.request import Request
 from tests.asgiweb.exchange import http_scope
 
@@ -36,6 +36,17 @@ def test_a_function_is_given_back_and_can_be_registered_again() -> None:
         ("/posts", ("GET",)),
     ]
     assert all(route.handler is posts for route in app.router.routes)
+
+
+@pytest.mark.parametrize("decorator", ["get", "post", "route", "websocket", "error_handler"])
+def test_a_decorator_without_its_parentheses_is_refused(decorator: str) -> None:
+    """It would take the function for its argument, and nothing would be registered."""
+
+    async def handler(request: Request) -> Response:
+        return Response()
+
+    with pytest.raises(RegistrationError, match=r"test_routing_decorators.py:\d+ .*handler: .*@app\."):
+        getattr(Application(), decorator)(handler)
 
 
 def test_methods_may_be_an_iterator() -> None:

@@ -12,36 +12,17 @@ import pytest
 
 from asgiweb.testing import TestClient, WebSocketDenied
 
-REFERENCE = (Path(__file__).parents[2] / "docs/asgiweb.md").read_text()
-
-#: What the reference takes for granted.
-BEFORE = """
-from dataclasses import dataclass, field
-
-import msgspec
-
-from asgiweb import *
-
-
-@dataclass
-class State:
-    rooms: list[str] = field(default_factory=lambda: ["main"])
-
-
-app = Application[State]()
-app.state = State()
-"""
+PAGE = Path(__file__).parents[2] / "docs/asgiweb/websockets.md"
 
 
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> Any:
     module = ModuleType("program")
     monkeypatch.setitem(sys.modules, "program", module)
-    section = REFERENCE.split("\n## WebSocket\n")[1].split("\n## ")[0]
-    blocks = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert len(blocks) == 2
-    for block in (BEFORE, *blocks):
-        exec(compile(block, "docs/asgiweb.md", "exec"), module.__dict__)
+    for block in blocks:
+        exec(compile(block, PAGE.name, "exec"), module.__dict__)
     return module
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args, overload
 from .asgi import Message, Receive, Scope, Send
 from .background import Background, P, Result
 from .chain import compose, compose_route, not_a_response
-from .error_handlers import ErrorHandlers
+from .error_handlers import ErrorHandlers, check_key
 from .errors import ClientDisconnected, RegistrationError, StateError
 from .handlers import AnyErrorHandler, ErrorHandler, Handler, Hook, Lifespan, Middleware
 from .lifespan import run_lifespan
@@ -143,6 +143,7 @@ class Application(RouteDecorators[State]):
     ) -> Callable[[ErrorHandler[State, Error]], ErrorHandler[State, Error]]: ...
     def error_handler(self, key: Any) -> Any:
         """Let the decorated function answer exceptions of a class, or an HTTPException's status."""
+        check_key(key)
 
         def register(handler: AnyErrorHandler) -> AnyErrorHandler:
             self._errors.add(key, handler)

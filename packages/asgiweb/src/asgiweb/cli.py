@@ -70,7 +70,9 @@ def _imported(module_name: str, target: str) -> object:
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        missing = error.name or ""
+        missing = error.name
+        if missing is None:  # it was raised by hand, as here for extras, and says itself what to install
+            raise LoadError(f"{module_name!r} cannot be imported: {error}") from error
         if module_name == missing or module_name.startswith(f"{missing}."):
             raise LoadError(
                 f"there is no module {missing!r} in {os.getcwd()}, and none is installed"

@@ -23,6 +23,16 @@ from .websockets import meaning
 logger = logging.getLogger("asgiweb")
 
 
+def check_key(key: object) -> None:
+    """Refuse what an error handler cannot be for: the handler itself, if the decorator has no argument."""
+    if isinstance(key, int) or (isinstance(key, type) and issubclass(key, Exception)):
+        return
+    what = location_of(key) if callable(key) else repr(key)
+    raise RegistrationError(
+        f"{what}: this is no status and no class of exceptions: write @app.error_handler(404) or the like"
+    )
+
+
 class ErrorHandlers:
     """The error handlers of an application, or those of a group in front of them, the ``outer`` ones."""
 
@@ -46,6 +56,7 @@ class ErrorHandlers:
 
     def add(self, key: type[Exception] | int, handler: AnyErrorHandler) -> None:
         """Let a handler answer a class of exceptions or a status. RegistrationError if there is one."""
+        check_key(key)
         check_error_handler(handler)
         handlers: dict[Any, AnyErrorHandler] = self._by_status if isinstance(key, int) else self._by_class
         other = handlers.setdefault(key, handler)

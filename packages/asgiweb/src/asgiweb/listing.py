@@ -9,6 +9,7 @@ from typing import Any
 from .application import Application
 from .handlers import Middleware
 from .routing import Route
+from .static import StaticDirectory
 
 _TITLES = ("methods", "path", "host", "name", "handler", "middlewares")
 
@@ -48,6 +49,8 @@ def _rows(app: Application[Any], prefix: str) -> Iterator[Sequence[str]]:
 
 
 def _place(route: Route) -> str:
+    if isinstance(route.handler, StaticDirectory):
+        return f"files of {str(route.handler.directory).removeprefix(os.getcwd() + os.sep)}"
     return route.location.removeprefix(os.getcwd() + os.sep)
 
 

@@ -19,7 +19,7 @@ try:
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("asgiweb.broadcast.redis needs redis: pip install asgiweb[redis]") from error
+    raise ModuleNotFoundError("asgiweb.broadcast.redis needs redis: pip install 'asgiweb[redis]'") from error
 
 from .codec import Codec
 from .in_process import Broadcast, Overflow

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Unpack
 
 from ..asgi import ASGIApplication
+from ..errors import RegistrationError
 from ..handlers import RouteHandler, WebSocketHandler
+from ..signatures import location_of
 from ..typevars import Parameters, State
 from .definitions import (
     Definition,
@@ -40,6 +42,12 @@ class WebSocketRegistrar(Protocol[State]):
         """Register ``handler``."""
 
 
+def _check_path(path: object) -> None:
+    """Refuse a decorator without its path, which would take the handler for one and register nothing."""
+    if callable(path):
+        raise RegistrationError(f"{location_of(path)}: a route has a path: write @app.get('/path')")
+
+
 class RouteDecorators(ABC, Generic[State]):
     """What registers routes by decorators. Each raises RegistrationError if the route cannot be right."""
 
@@ -51,6 +59,7 @@ class RouteDecorators(ABC, Generic[State]):
         self, path: str, *, methods: Iterable[str] = ("GET",), **options: Unpack[RouteOptions]
     ) -> Registrar[State]:
         """Register the decorated handler for a path and some methods."""
+        _check_path(path)
         names = tuple(methods)
 
         def register(handler: RouteHandler[State, Parameters]) -> RouteHandler[State, Parameters]:
@@ -89,6 +98,7 @@ class RouteDecorators(ABC, Generic[State]):
 
     def websocket(self, path: str, **options: Unpack[WebSocketRouteOptions]) -> WebSocketRegistrar[State]:
         """Register the decorated handler for websockets; the path may have a GET route beside it."""
+        _check_path(path)
 
         def register(handler: WebSocketHandler[State, Parameters]) -> WebSocketHandler[State, Parameters]:
             self._define(define_websocket(path, handler, options))
