@@ -59,7 +59,7 @@ MIDDLEWARES: dict[str, Callable[[], Any]] = {
 #: All of them in the order of the documentation, docs/asgiweb/middleware.md.
 ORDER = (
     *("AccessLog", "RequestId", "TrustedHosts", "HTTPSRedirect", "CORS", "SecurityHeaders"),
-    *("Compression", "RateLimit", "Timeout", "Sessions", "CSRF", "BodyLimit"),
+    *("Compression", "RateLimit", "Timeout", "BodyLimit", "Sessions", "CSRF"),
 )
 COMBINATIONS: list[tuple[str, ...]] = [*itertools.product(MIDDLEWARES, MIDDLEWARES), ORDER]
 
