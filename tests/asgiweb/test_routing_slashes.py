@@ -55,6 +55,9 @@ class TestRedirect:
         assert urljoin(f"http://test{path}", location) == f"http://test{location}"
         assert (await asked(app, location)).status == 200
 
+    async def test_an_encoded_slash_is_not_the_one_at_the_end(self) -> None:
+        assert (await asked(app_with("/a"), "/a%2F")).status == 404
+
     async def test_the_query_is_kept(self) -> None:
         exchange = await asked(app_with("/a"), "/a/", query_string=b"b=%20c&d=e/?")
         assert exchange.headers["location"] == "/a?b=%20c&d=e/?"

@@ -119,9 +119,10 @@ class ErrorHandlers:
     def _find(self, error: Exception) -> AnyErrorHandler | None:
         if isinstance(error, HTTPException) and error.status in self._by_status:
             return self._by_status[error.status]
-        for kind in type(error).__mro__:
-            if kind in self._by_class:
-                return self._by_class[kind]
+        if self._by_class:
+            for kind in type(error).__mro__:
+                if kind in self._by_class:
+                    return self._by_class[kind]
         return None if self._outer is None else self._outer._find(error)
 
     def _log(self, request: Request[Any], error: Exception) -> None:

@@ -43,8 +43,8 @@ class HTTPException(Exception):
     ) -> None:
         super().__init__(detail)
         self.detail = detail or self.title
-        self.headers = dict(headers or {})
-        self.members = dict(members or {})
+        self.headers = dict(headers) if headers else {}
+        self.members = dict(members) if members else {}
 
     def __init_subclass__(cls, *, status: int | None = None, title: str | None = None) -> None:
         super().__init_subclass__()

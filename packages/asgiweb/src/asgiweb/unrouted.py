@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .asgi import Scope
 from .exceptions import HTTPMethodNotAllowed, HTTPNotFound, HTTPPermanentRedirect, HTTPUpgradeRequired
 from .request import Request
 from .response import Response
+from .routing.route import WEBSOCKET
 from .routing.router import Router
 from .routing.slashes import location_of_other, with_other_slash
 
@@ -37,15 +37,8 @@ async def unrouted(request: Request[Any]) -> Response:
 
 def _redirect(request: Request[Any], router: Router) -> None:
     """Raise the redirection to where the request would be answered, if that is but a slash away."""
-    if _answers(request, router, with_other_slash(request.scope)):
+    method = request.method if request.websocket is None else WEBSOCKET
+    if router.is_a_slash_away(request.scope, method):
         location = location_of_other(request.scope)
         if location is not None:
             raise HTTPPermanentRedirect(location)
-
-
-def _answers(request: Request[Any], router: Router, scope: Scope) -> bool:
-    if request.websocket is not None:
-        return router.resolve_websocket(scope) is not None
-    if router.resolve(scope) is not None:
-        return True
-    return request.method == "OPTIONS" and bool(router.allowed_methods(scope))

@@ -35,10 +35,12 @@ def segments_of(scope: Scope) -> list[str]:
 
     ``path`` says which path that is, on every server; ``raw_path`` only where its segments end.
     """
+    path: str = scope["path"]
     root_path: str = scope.get("root_path", "").rstrip("/")
-    path = path_below_root(scope["path"], root_path)
+    if root_path:
+        path = path_below_root(path, root_path)
     raw_path: bytes | None = scope.get("raw_path")
-    if raw_path is not None and b"%2f" in raw_path.lower():
+    if raw_path is not None and b"%" in raw_path and b"%2f" in raw_path.lower():
         segments = split_raw(raw_path)
         below_root = ["", *segments[root_path.count("/") + 1 :]]
         # Some servers have the prefix in raw_path, others have there what the client has sent.

@@ -148,7 +148,9 @@ class Router:
         """Find the route for a request, with its parameters converted; None for 404, 405 and OPTIONS."""
         if self._has_hosts:
             values: list[Any] = []
-            route = walk(self._hosts, _with_labels(scope), 0, scope["method"], values, None)
+            route = walk(
+                self._hosts, _with_labels(scope, segments_of(scope)), 0, scope["method"], values, None
+            )
             if route is not None:
                 return route, dict(zip(route.parameter_names, values, strict=True))
         path: str = scope["path"]
@@ -180,16 +182,33 @@ class Router:
 
     def allowed_methods(self, scope: Scope) -> list[str]:
         """Return the methods that the path of a request can be asked with, sorted; none for a 404."""
-        allowed: set[str] = set()
-        walk(self._root, segments_of(scope), 1, "", [], allowed)
-        walk(self._hosts, _with_labels(scope), 0, "", [], allowed)
+        allowed = self._methods(scope, segments_of(scope))
+        if not allowed:
+            return []
         if WEBSOCKET in allowed:
             # Its handshake is a GET (RFC 6455, 4.1).
             allowed.remove(WEBSOCKET)
             allowed.add("GET")
-        if allowed:
-            allowed.add("OPTIONS")
+        allowed.add("OPTIONS")
         return sorted(allowed)
+
+    def is_a_slash_away(self, scope: Scope, method: str) -> bool:
+        """Tell whether a request that no route answers would be answered but for the slash at its end."""
+        segments = segments_of(scope)
+        if len(segments) > 1 and not segments[-1]:
+            del segments[-1]
+        else:
+            segments.append("")
+        methods = self._methods(scope, segments)
+        return method in methods or (method == "OPTIONS" and bool(methods))
+
+    def _methods(self, scope: Scope, segments: list[str]) -> set[str]:
+        """Return the methods of all routes that are there; not those of a mount, which has each of them."""
+        methods: set[str] = set()
+        walk(self._root, segments, 1, "", [], methods)
+        if self._has_hosts:
+            walk(self._hosts, _with_labels(scope, segments), 0, "", [], methods)
+        return methods
 
     def url_for(
         self, name: str, parameters: Mapping[str, Any], *, root_path: str = "", scope: Scope | None = None
@@ -244,8 +263,7 @@ class Router:
             )
 
 
-def _with_labels(scope: Scope) -> list[str]:
-    segments = segments_of(scope)
+def _with_labels(scope: Scope, segments: list[str]) -> list[str]:
     # A path that begins without a slash must not go on where the labels end.
     return [*labels_of(scope), *segments] if not segments[0] else []
 
