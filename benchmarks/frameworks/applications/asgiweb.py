@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asgiweb import Application, Handler, Request, Response, json_response
 
-from .content import HELLO, item_from, user
+from .content import HELLO, Item, user
 
 
 async def hello(request: Request) -> Response:
@@ -19,7 +19,7 @@ async def show_user(request: Request, id: int) -> Response:
 
 async def create_item(request: Request) -> Response:
     """Validate JSON, and send it back."""
-    return json_response(item_from(await request.body()))
+    return json_response(await request.json(Item))
 
 
 async def pass_through(request: Request, handler: Handler) -> Response:
