@@ -18,11 +18,12 @@ MAX_ELEMENTS = 100
 # Most headers are one of few, and short. Longer ones are read each time, and never kept.
 _CACHED_SIZE = 256
 
-_ELEMENT = re.compile(r'(?:[^",]+|"(?:[^"\\]+|\\.)*"?)+', re.DOTALL)
-_PARAMETER = re.compile(r'(?:[^";]+|"(?:[^"\\]+|\\.)*"?)+', re.DOTALL)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+# Compiled when they are needed, because not every program negotiates.
+_ELEMENT = r'(?s)(?:[^",]+|"(?:[^"\\]+|\\.)*"?)+'
+_PARAMETER = r'(?s)(?:[^";]+|"(?:[^"\\]+|\\.)*"?)+'
+_ESCAPED = r"(?s)\\(.)"
 # RFC 9110, 12.4.2 has three digits and a leading zero; some clients have not.
-_WEIGHT = re.compile(r"(?:[01](?:\.[0-9]{0,16})?|\.[0-9]{1,16})")
+_WEIGHT = r"(?:[01](?:\.[0-9]{0,16})?|\.[0-9]{1,16})"
 
 
 class Element(NamedTuple):
@@ -173,7 +174,7 @@ def elements(header: str | None) -> tuple[Element, ...]:
 def _parse(header: str) -> tuple[Element, ...]:
     """Read the elements of a header, in time that is linear in its length."""
     if '"' in header:
-        texts: Iterable[str] = (match[0] for match in _ELEMENT.finditer(header))
+        texts: Iterable[str] = (match[0] for match in re.finditer(_ELEMENT, header))
     else:
         texts = header.split(",", MAX_ELEMENTS)
     elements = (_parse_element(text) for text in islice(texts, MAX_ELEMENTS))
@@ -187,11 +188,11 @@ def _parse_element(text: str) -> Element | None:
     value, _, rest = text.partition(";")
     q = 1.0
     parameters = []
-    for parameter in _PARAMETER.findall(rest) if rest else ():
+    for parameter in re.findall(_PARAMETER, rest) if rest else ():
         name, _, content = parameter.partition("=")
         name, content = name.strip(" \t").lower(), content.strip(" \t")
         if name == "q":
-            if _WEIGHT.fullmatch(content) is None:
+            if re.fullmatch(_WEIGHT, content) is None:
                 return None
             q = min(float(content), 1.0)
         elif name:
@@ -204,7 +205,7 @@ def _parse_element(text: str) -> Element | None:
 
 def _unquoted(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] == '"':
-        return _ESCAPED.sub(r"\1", text[1:-1])
+        return re.sub(_ESCAPED, r"\1", text[1:-1])
     return text
 
 

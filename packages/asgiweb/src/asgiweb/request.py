@@ -15,7 +15,6 @@ from .asgi import Address, Message, Receive, Scope, Send
 from .body import BodyReader, DisconnectWatch, reader_of
 from .cookies import parse_cookies
 from .exceptions import HTTPUnsupportedMediaType
-from .fields import query_into
 from .headers import decoded, media_type
 from .models import decode_body, is_json
 from .negotiation import best_language, best_media_type
@@ -232,6 +231,8 @@ class Request(Generic[State]):
 
         HTTPUnprocessableContent, which says which parameter does not fit.
         """
+        from .fields import query_into  # loaded late, as all below that not every program needs
+
         return query_into(self.query, model)
 
     @overload

@@ -19,7 +19,8 @@ T = TypeVar("T")
 Member = TypeVar("Member", bound=Enum)
 
 # Escaped characters, and classes of characters: a "]" that comes first in one is one of them.
-_NO_BARE_SLASH = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+# Compiled when it is needed, as not every program needs it.
+_NO_BARE_SLASH = r"(?s)\\.|\[\^?\]?(?:\\.|[^\]\\])*\]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +70,7 @@ def regex_converter(source: str) -> Converter[str]:
         fullmatch = re.compile(source).fullmatch
     except (re.error, OverflowError) as error:
         raise RegistrationError(f"'regex({source})' is no regular expression: {error}") from None
-    if "/" in _NO_BARE_SLASH.sub("", source):
+    if "/" in re.sub(_NO_BARE_SLASH, "", source):
         raise RegistrationError(
             f"'regex({source})' would match more than one segment: {{name:path}} takes the rest of a path"
         )

@@ -9,7 +9,8 @@ from ..asgi import Scope
 
 # What a name on the internet is made of (RFC 952, RFC 1123, and the underscore that is in use), or an address
 # of IPv6. Anything else is the host of no route, so that no odd character gets into a parameter.
-_HOST = re.compile(rb"(?P<host>[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])\.?(:(?P<port>[0-9]{1,5}))?")
+# Compiled when it is needed: few programs have routes with a host.
+_HOST = rb"(?P<host>[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])\.?(:(?P<port>[0-9]{1,5}))?"
 
 
 def labels_of(scope: Scope) -> tuple[str, ...]:
@@ -19,7 +20,7 @@ def labels_of(scope: Scope) -> tuple[str, ...]:
 
 def port_of(scope: Scope) -> str:
     """Return the port that the client named beside the host, or an empty text."""
-    match = _HOST.fullmatch(_host_header(scope).lower())
+    match = re.fullmatch(_HOST, _host_header(scope).lower())
     return "" if match is None else (match["port"] or b"").decode()
 
 
@@ -33,7 +34,7 @@ def _host_header(scope: Scope) -> bytes:
 # Hosts repeat. Their number is bounded here and not by those who send them.
 @lru_cache(maxsize=256)
 def _labels(host: bytes) -> tuple[str, ...]:
-    match = _HOST.fullmatch(host.lower())
+    match = re.fullmatch(_HOST, host.lower())
     if match is None:
         return ()
     name = match["host"].decode()

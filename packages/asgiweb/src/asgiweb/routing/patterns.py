@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 from ..errors import RegistrationError
 from .converters import Converter, regex_converter
 
+# All of these are compiled when they are needed: few programs have expressions or hosts in their routes.
 # An expression ends where its parameter does, so that it may hold braces, parentheses and slashes.
-_REGEX = re.compile(r"\{(?P<name>[^{}:/]*):regex\((?P<source>.+?)\)\}(?=/|\.|$)", re.DOTALL)
-_LABEL = re.compile(r"[a-z0-9_-]+")
+_REGEX = r"(?s)\{(?P<name>[^{}:/]*):regex\((?P<source>.+?)\)\}(?=/|\.|$)"
+_LABEL = r"[a-z0-9_-]+"
 # An address of IPv6 is one label; its brackets keep its dots together.
-_ADDRESS = re.compile(r"\[[0-9a-f:.]+\]")
+_ADDRESS = r"\[[0-9a-f:.]+\]"
 
 
 @dataclass(slots=True)
@@ -77,7 +78,7 @@ def parse_prefix(path: str, converters: Mapping[str, Converter[Any]], host: str 
 
 def is_label(text: str) -> bool:
     """Tell whether a host may have this between its dots."""
-    return _LABEL.fullmatch(text) is not None
+    return re.fullmatch(_LABEL, text) is not None
 
 
 def _split(text: str, separator: str) -> list[str]:
@@ -87,7 +88,7 @@ def _split(text: str, separator: str) -> list[str]:
     pieces: list[str] = []
     start = 0
     while True:
-        expression = _REGEX.match(text, start)
+        expression = re.compile(_REGEX).match(text, start)
         end = text.find(separator, start if expression is None else expression.end())
         if end < 0:
             return [*pieces, text[start:]]
@@ -109,7 +110,7 @@ def _check_parameters(pattern: Pattern) -> None:
 
 
 def _parse_host(host: str, converters: Mapping[str, Converter[Any]]) -> tuple[Segment, ...]:
-    if _ADDRESS.fullmatch(host):
+    if re.fullmatch(_ADDRESS, host):
         return (host,)
     labels = tuple(_parse_segment(text, converters) for text in _split(host, "."))
     for label in labels:
@@ -127,7 +128,7 @@ def _parse_host(host: str, converters: Mapping[str, Converter[Any]]) -> tuple[Se
 def _parse_segment(text: str, converters: Mapping[str, Converter[Any]]) -> Segment:
     if "{" not in text and "}" not in text:
         return text
-    expression = _REGEX.fullmatch(text) if ":regex(" in text else None
+    expression = re.fullmatch(_REGEX, text) if ":regex(" in text else None
     if expression is not None:
         _check_name(expression["name"], text)
         return Parameter(expression["name"], regex_converter(expression["source"]))
