@@ -40,7 +40,7 @@ def segments_of(scope: Scope) -> list[str]:
     if root_path:
         path = path_below_root(path, root_path)
     raw_path: bytes | None = scope.get("raw_path")
-    if raw_path is not None and b"%" in raw_path and b"%2f" in raw_path.lower():
+    if raw_path is not None and b"%2f" in raw_path.lower():
         segments = split_raw(raw_path)
         below_root = ["", *segments[root_path.count("/") + 1 :]]
         # Some servers have the prefix in raw_path, others have there what the client has sent.
