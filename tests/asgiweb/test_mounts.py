@@ -63,6 +63,11 @@ async def doubling(request: Request, handler: Handler) -> Response:
     return response
 
 
+async def asking(request: Request, handler: Handler) -> Response:
+    await request.is_disconnected()
+    return await handler(request)
+
+
 class TestScopes:
     @pytest.mark.parametrize(
         ("path", "place"),
@@ -276,6 +281,46 @@ class TestAnswers:
         for middlewares in ([], [reading]):
             async with client_of(mounting(inner, middlewares=middlewares)) as client:
                 assert (await client.post("/m/", content=b"abc")).content == b"abc"
+
+    @pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
+    @pytest.mark.parametrize("middleware", [doubling, asking])
+    async def test_a_request_that_is_read_late_does_not_wait_behind_who_looks_for_the_disconnect(
+        self, spec_version: str, middleware: Any
+    ) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            for _ in range(3):
+                await asyncio.sleep(0)
+            await send({"type": "http.response.body", "body": (await receive())["type"].encode()})
+
+        scope = http_scope("/m", asgi={"version": "3.0", "spec_version": spec_version})
+        async with asyncio.timeout(30):
+            exchange = await Exchange(scope).run(mounting(app, middlewares=[middleware]))
+        assert exchange.body.endswith(b"http.request")
+
+    async def test_a_server_that_tells_the_disconnect_once_tells_the_middleware_and_the_application(
+        self,
+    ) -> None:
+        messages: asyncio.Queue[Message] = asyncio.Queue()
+        messages.put_nowait({"type": "http.request"})
+        told: list[str] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            messages.put_nowait({"type": "http.disconnect"})
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            told.append("application")
+
+        async def send(message: Message) -> None:
+            await asyncio.sleep(0)
+
+        async with asyncio.timeout(30):
+            await mounting(app, middlewares=[doubling])(http_scope("/m"), messages.get, send)
+        assert told == ["application"]
 
     async def test_a_body_is_not_limited_by_the_parent(self) -> None:
         async def echo(request: StarletteRequest) -> PlainTextResponse:
