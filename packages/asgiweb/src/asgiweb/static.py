@@ -162,7 +162,7 @@ class StaticDirectory:
         route = self._own_route(request)
         parameters = {name: request.match_info.get(name) for name in route.parameter_names}
         parameters["path"] = with_digest(path, digest)
-        return build_url(route, parameters, request.scope.get("root_path", ""))
+        return build_url(route, parameters, request.scope.get("root_path", ""), request.scope)
 
     def _own_route(self, request: Request[Any]) -> Route:
         app = request.app
