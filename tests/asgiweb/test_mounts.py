@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket as StarletteWebSocket
 
 from asgiweb import Application, Group, Handler, RegistrationError, Request, Response, WebSocket
 from asgiweb.asgi import Message, Receive, Scope, Send
+from asgiweb.middleware import BodyLimit
 from asgiweb.testing import TestClient, WebSocketDenied
 from tests.asgiweb.exchange import Exchange, client_of, http_scope
 from tests.asgiweb.scripted import ScriptedServer, disconnect, text, websocket_scope
@@ -330,6 +331,28 @@ class TestAnswers:
             mounting(Starlette(routes=[StarletteRoute("/", echo, methods=["POST"])]))
         ) as client:
             assert (await client.post("/m/", content=b"x" * 2_000_000)).text == "2000000"
+
+    @pytest.mark.parametrize("inner", ["starlette", "asgiweb"])
+    async def test_a_body_above_a_middlewares_limit_is_413_whatever_the_application_makes_of_it(
+        self, inner: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def read(request: StarletteRequest) -> PlainTextResponse:
+            return PlainTextResponse(await request.body())
+
+        async def receive_all(request: Request) -> Response:
+            return Response(await request.body())
+
+        below: Any = Starlette(routes=[StarletteRoute("/", read, methods=["POST"])])
+        if inner == "asgiweb":
+            below = Application()
+            below.router.add_post("/", receive_all)
+        scope = http_scope("/m/", "POST", headers=[(b"transfer-encoding", b"chunked")])
+        parent = mounting(below, middlewares=[BodyLimit(5)])
+        assert (await Exchange(dict(scope), body=[b"abc", b"de"]).run(parent)).body == b"abcde"
+        exchange = await Exchange(dict(scope), body=[b"abc", b"def", b"g"]).run(parent)
+        assert exchange.status == 413
+        assert exchange.body == b"the body is larger than 5 bytes"
+        assert not caplog.records
 
     async def test_what_the_application_does_after_its_response_is_not_cut_short(self) -> None:
         done: list[str] = []
@@ -788,6 +811,28 @@ class TestLifespans:
         async with TestClient(mounting(app)) as client:
             assert (await client.get("/m")).status_code == 200
         assert "goes on without one" in caplog.text
+
+    async def test_an_application_that_receives_for_ever_does_not_hold_up_the_stop(self) -> None:
+        told: list[str] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            while scope["type"] == "lifespan":
+                told.append((await receive())["type"])
+                await send({"type": f"{told[-1]}.complete"})
+
+        async with asyncio.timeout(30), TestClient(mounting(app)):
+            assert told == ["lifespan.startup"]
+        assert told == ["lifespan.startup", "lifespan.shutdown"]
+
+    async def test_nor_does_one_that_cannot_start(self) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            while True:
+                await receive()
+                await send({"type": "lifespan.startup.failed", "message": "no"})
+
+        async with asyncio.timeout(30):
+            with pytest.raises(RuntimeError, match="startup of what is mounted at '/m' failed: no"):
+                await TestClient(mounting(app)).__aenter__()
 
     async def test_a_server_that_gives_up_ends_mounted_lifespans(self) -> None:
         ended: list[str] = []
