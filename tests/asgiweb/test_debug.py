@@ -318,6 +318,35 @@ class TestSecrets:
         text = "user=ada, password='hun\\'ter2', page=2"
         assert masked(text) == f"user=ada, password={MASK}, page=2"
 
+    @pytest.mark.parametrize("accept", ["text/html", "application/json", "text/plain"])
+    async def test_messages_of_exceptions_show_none(self, accept: str) -> None:
+        class InvalidToken(Exception):
+            pass
+
+        async def connect(request: Request) -> Response:
+            parts = ["hun", "ter2"]
+            secret = "".join(parts)
+            try:
+                raise OSError(f"no connection to postgres://ada:{secret}@db/notes, password={secret}")
+            except OSError as error:
+                error.add_note(f"token: {secret}")
+                raise ExceptionGroup("all of it", [InvalidToken(f"expired: api_key={secret}")]) from error
+
+        app: Application[Any] = Application(debug=True)
+        app.router.add_get("/", connect)
+        headers = [(b"host", b"test"), (b"accept", accept.encode())]
+        body = (await Exchange(http_scope(headers=headers)).run(app)).body.decode()
+        assert "hunter2" not in body
+        assert "InvalidToken: expired: api_key=" in body
+        assert "no connection to postgres://ada:" in body
+
+    def test_a_repr_that_wants_to_end_the_server_does_not(self) -> None:
+        class Ending:
+            def __repr__(self) -> str:
+                raise SystemExit
+
+        assert Values().write("x", [Ending()]) == "<list: its repr() raises SystemExit>"
+
     async def test_none_is_on_the_page(self) -> None:
         app = failing_with(password="hunter2", settings=Settings("ada", "hunter2"))
 
