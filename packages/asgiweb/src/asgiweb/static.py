@@ -24,6 +24,7 @@ from .request import Request
 from .response import Response, redirect
 from .routing import RouteOptions
 from .routing.urls import build_url
+from .target_uri import quoted_query
 
 if TYPE_CHECKING:
     from .routing import Route
@@ -140,7 +141,7 @@ class StaticDirectory:
 
     def _with_slash(self, request: Request[Any], path: str) -> Response:
         """Redirect to the URL from which links in the index lead to files beside it (RFC 3986, 5.2)."""
-        query = request.scope.get("query_string", b"").decode("latin-1")
+        query = quoted_query(request.scope)
         location = quote(path.rpartition("/")[2], safe="") + "/" + (query and f"?{query}")
         return redirect(location, 308, headers={"cache-control": self._cache_control})
 
