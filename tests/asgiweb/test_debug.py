@@ -153,6 +153,27 @@ async def test_an_exception_that_cannot_be_shown_does_not_break_the_page() -> No
     assert "Unprintable" in page.text
 
 
+async def test_a_page_that_cannot_be_made_is_a_fault_that_is_logged_and_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Nameless:
+        def __str__(self) -> str:
+            raise RuntimeError("this key has no name")
+
+    app: Application[Any] = Application(debug=True)
+
+    @app.get("/")
+    async def handler(request: Request) -> Response:
+        request.context[Nameless()] = 1  # type: ignore[index]  # whatever it is
+        raise KeyError("x")
+
+    exchange = await Exchange(http_scope(headers=HEADERS)).run(app)
+    assert exchange.status == 500
+    assert "Internal Server Error" in exchange.body.decode()
+    assert "KeyError: 'x'" in caplog.text
+    assert "this key has no name" in caplog.text
+
+
 async def test_text_that_is_no_unicode_is_shown_escaped(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL + 1, "asgiweb")  # such text in a report ends pytest-xdist's workers
     exchange, page = await page_of(ValueError("no file caf\udce9"), "/\udce9")
