@@ -300,6 +300,24 @@ class TestAnswers:
             exchange = await Exchange(scope).run(mounting(app, middlewares=[middleware]))
         assert exchange.body.endswith(b"http.request")
 
+    @pytest.mark.parametrize(("body", "status"), [([b"ab", b"c"], 500), ([b"", b""], 200), ([b""], 200)])
+    async def test_a_body_that_a_middleware_has_streamed_is_gone_if_there_was_one(
+        self, body: list[bytes], status: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def streaming(request: Request, handler: Handler) -> Response:
+            assert [piece async for piece in request] == [piece for piece in body if piece]
+            return await handler(request)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            assert await receive() == {"type": "http.request", "body": b"", "more_body": False}
+            await where(scope, receive, send)
+
+        scope = http_scope("/m", "POST", headers=[(b"transfer-encoding", b"chunked")])
+        async with asyncio.timeout(30):
+            exchange = await Exchange(scope, body=body).run(mounting(app, middlewares=[streaming]))
+        assert exchange.status == status
+        assert ("BodyConsumed" in caplog.text) == (status == 500)
+
     async def test_a_server_that_tells_the_disconnect_once_tells_the_middleware_and_the_application(
         self,
     ) -> None:

@@ -101,6 +101,9 @@ class BodyReader:
             more = message.get("more_body", False)
             if piece := message.get("body"):
                 yield piece
+        if not self._size:
+            # Of nothing, nothing is gone.
+            self._body = b""
 
     def _begin(self) -> None:
         self._check(max(self._declared, self._size))
@@ -152,7 +155,7 @@ class BodyReader:
         if self._body is not None and not self._repeated:
             self._repeated = True
             return {"type": "http.request", "body": self._body, "more_body": False}
-        if self._started and not self._complete:
+        if self._started and self._body is None:
             raise BodyConsumed("the body was streamed already, and nothing is left of it for what is mounted")
         message = await self._take()
         if message["type"] == "http.request":

@@ -1,7 +1,8 @@
 """The lifespan of a mounted application, which its parent runs as a server would: in a task of its own.
 
 One that does not know the protocol raises or returns without an answer: it has no lifespan, and that is fine.
-One that says that it cannot start keeps the whole from starting.
+One that says that it cannot start keeps the whole from starting. One that receives on, after its last event,
+is cancelled.
 """
 
 from __future__ import annotations
