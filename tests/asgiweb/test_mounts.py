@@ -318,6 +318,29 @@ class TestAnswers:
         assert exchange.status == status
         assert ("BodyConsumed" in caplog.text) == (status == 500)
 
+    @pytest.mark.parametrize(("body", "status"), [([b"ab", b"c"], 500), ([b"", b""], 200), ([b""], 200)])
+    async def test_a_body_that_it_has_read_is_gone_for_middlewares_if_there_was_one(
+        self, body: list[bytes], status: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def auditing(request: Request, handler: Handler) -> Response:
+            response = await handler(request)
+            assert await request.body() == b""
+            return response
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            while (await receive())["more_body"]:
+                pass
+            await where(scope, receive, send)
+            assert (await receive())["type"] == "http.disconnect"
+
+        scope = http_scope("/m", "POST", headers=[(b"transfer-encoding", b"chunked")])
+        exchange = Exchange(scope, body=body)
+        exchange.leave()
+        async with asyncio.timeout(30):
+            await exchange.run(mounting(app, middlewares=[auditing]))
+        assert exchange.status == status
+        assert ("BodyConsumed" in caplog.text) == (status == 500)
+
     async def test_a_server_that_tells_the_disconnect_once_tells_the_middleware_and_the_application(
         self,
     ) -> None:

@@ -32,6 +32,7 @@ class BodyReader:
         "_complete",
         "_declared",
         "_ended",
+        "_given",
         "_held",
         "_held_size",
         "_hold",
@@ -69,6 +70,8 @@ class BodyReader:
         self._body: bytes | None = None
         self._started = False
         self._repeated = False
+        # Whether what is mounted has received a piece of it.
+        self._given = False
         self._size = 0
         # Nobody has to read a body that is not there: then the next message can only be the disconnect.
         self._complete = not self._declared and not chunked
@@ -111,6 +114,8 @@ class BodyReader:
             if self.form is not None and self.form.complete:
                 raise BodyConsumed("the body was read as a form, perhaps by CSRF: request.form() has it")
             raise BodyConsumed("the body was streamed already: read it with request.body() to have it twice")
+        if self._given:
+            raise BodyConsumed("what is mounted has read the body: with request.body() before it, both do")
         self._started = True
 
     async def _receive_piece(self) -> Message:
@@ -162,6 +167,10 @@ class BodyReader:
             self._count(message)
             if limited:
                 self._check(self._size)
+            if self._complete and not self._size:
+                # Nobody has to be told that nothing is gone.
+                self._body, self._repeated = b"", True
+            self._given = True
         return message
 
     def _check(self, size: int) -> None:
