@@ -296,6 +296,18 @@ class TestLifespan:
             async with TestClient(app):
                 pass
 
+    async def test_of_an_application_that_receives_for_ever(self) -> None:
+        told: list[str] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            while True:
+                told.append((await receive())["type"])
+                await send({"type": f"{told[-1]}.complete"})
+
+        async with asyncio.timeout(30), TestClient(app):
+            assert told == ["lifespan.startup"]
+        assert told == ["lifespan.startup", "lifespan.shutdown"]
+
 
 class TestWebSockets:
     async def test_messages_of_each_kind(self, client: TestClient) -> None:
