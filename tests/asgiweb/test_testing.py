@@ -523,6 +523,16 @@ class TestOtherApplications:
 
         return await TestClient(app).websocket("/").__aenter__()
 
+    async def test_a_body_that_is_sent_for_head_is_dropped_as_servers_do(self) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            headers = [(b"content-encoding", b"gzip"), (b"content-length", b"5")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            await send({"type": "http.response.body", "body": b"bcde"})
+
+        response = await TestClient(app).head("/")
+        assert (response.headers["content-length"], response.content) == ("5", b"")
+
     async def test_one_that_ends_without_an_answer(self) -> None:
         with pytest.raises(WebSocketDenied) as caught:
             await self.open()
