@@ -67,6 +67,8 @@ class ShuttingDown:
         What is mounted stops with the ``outer`` one.
         """
         loop = asyncio.get_running_loop()
+        # Tests start an application twice, one run inside of the other.
+        around = self._loops.get(loop)
         here = self._loops[loop] = LoopShutdown(loop)
         inner = [] if outer is None else outer.inner
         inner.append(here)
@@ -79,6 +81,8 @@ class ShuttingDown:
             inner.remove(here)
             if self._loops.get(loop) is here:
                 del self._loops[loop]
+                if around in _running:
+                    self._loops[loop] = around
 
 
 class LoopShutdown:
