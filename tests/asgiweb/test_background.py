@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from asgiweb import Application, HTTPForbidden, Request, Response, WebSocket
+from asgiweb import Application, Handler, HTTPForbidden, Request, Response, WebSocket
 from asgiweb.testing import TestClient, WebSocketDenied
 from tests.asgiweb.exchange import Exchange, client_of
 
@@ -340,4 +340,24 @@ async def test_the_refusal_of_a_websocket_may_have_work_too() -> None:
         with pytest.raises(WebSocketDenied):
             async with client.websocket("/"):
                 pass
+    assert work.ended.is_set()
+
+
+async def test_so_may_its_end() -> None:
+    work = Work()
+
+    async def adding(request: Request, handler: Handler) -> Response:
+        response = await handler(request)
+        response.add_background(work.run)
+        return response
+
+    app: Application[Any] = Application(middlewares=[adding])
+
+    @app.websocket("/")
+    async def handler(ws: WebSocket) -> None:
+        async with ws:
+            assert not work.ended.is_set()
+
+    async with TestClient(app) as client, client.websocket("/"):
+        pass
     assert work.ended.is_set()

@@ -153,6 +153,27 @@ async def test_an_exception_that_cannot_be_shown_does_not_break_the_page() -> No
     assert "Unprintable" in page.text
 
 
+async def test_a_page_that_cannot_be_made_is_a_fault_that_is_logged_and_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Nameless:
+        def __str__(self) -> str:
+            raise RuntimeError("this key has no name")
+
+    app: Application[Any] = Application(debug=True)
+
+    @app.get("/")
+    async def handler(request: Request) -> Response:
+        request.context[Nameless()] = 1  # type: ignore[index]  # whatever it is
+        raise KeyError("x")
+
+    exchange = await Exchange(http_scope(headers=HEADERS)).run(app)
+    assert exchange.status == 500
+    assert "Internal Server Error" in exchange.body.decode()
+    assert "KeyError: 'x'" in caplog.text
+    assert "this key has no name" in caplog.text
+
+
 async def test_text_that_is_no_unicode_is_shown_escaped(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL + 1, "asgiweb")  # such text in a report ends pytest-xdist's workers
     exchange, page = await page_of(ValueError("no file caf\udce9"), "/\udce9")
@@ -317,6 +338,35 @@ class TestSecrets:
     def test_the_rest_of_a_text_is_left(self) -> None:
         text = "user=ada, password='hun\\'ter2', page=2"
         assert masked(text) == f"user=ada, password={MASK}, page=2"
+
+    @pytest.mark.parametrize("accept", ["text/html", "application/json", "text/plain"])
+    async def test_messages_of_exceptions_show_none(self, accept: str) -> None:
+        class InvalidToken(Exception):
+            pass
+
+        async def connect(request: Request) -> Response:
+            parts = ["hun", "ter2"]
+            secret = "".join(parts)
+            try:
+                raise OSError(f"no connection to postgres://ada:{secret}@db/notes, password={secret}")
+            except OSError as error:
+                error.add_note(f"token: {secret}")
+                raise ExceptionGroup("all of it", [InvalidToken(f"expired: api_key={secret}")]) from error
+
+        app: Application[Any] = Application(debug=True)
+        app.router.add_get("/", connect)
+        headers = [(b"host", b"test"), (b"accept", accept.encode())]
+        body = (await Exchange(http_scope(headers=headers)).run(app)).body.decode()
+        assert "hunter2" not in body
+        assert "InvalidToken: expired: api_key=" in body
+        assert "no connection to postgres://ada:" in body
+
+    def test_a_repr_that_wants_to_end_the_server_does_not(self) -> None:
+        class Ending:
+            def __repr__(self) -> str:
+                raise SystemExit
+
+        assert Values().write("x", [Ending()]) == "<list: its repr() raises SystemExit>"
 
     async def test_none_is_on_the_page(self) -> None:
         app = failing_with(password="hunter2", settings=Settings("ada", "hunter2"))

@@ -184,6 +184,68 @@ async def test_servers_that_tell_it_once_tell_everybody(spec_version: str, asks_
     assert closed == [True]
 
 
+@VERSIONS
+async def test_a_stream_that_reads_the_body_itself_still_ends_with_its_client(spec_version: str) -> None:
+    app = Application()
+    closed: list[bytes] = []
+
+    @app.post("/")
+    async def stream(request: Request) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            body = await request.body()
+            try:
+                yield body
+                exchange.leave()
+                await asyncio.sleep(60)
+            finally:
+                closed.append(body)
+
+        return Response(pieces())
+
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        return await exchange.receive()
+
+    async def send(message: Message) -> None:
+        # Nobody waits here, so the handler reads before the disconnect is looked for.
+        pass
+
+    exchange = Exchange(scope_of(spec_version, method="POST", headers=CHUNKED), body=[b"a", b"b"])
+    async with asyncio.timeout(30):
+        await app(exchange.scope, receive, send)
+    assert closed == [b"ab"]
+
+
+@VERSIONS
+@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize("reads_later", [0, 1, 4])
+@pytest.mark.parametrize("comes_later", [0, 1, 4])
+async def test_a_body_that_is_none_may_be_read_in_a_stream(
+    spec_version: str, pieces: int, reads_later: int, comes_later: int
+) -> None:
+    """Whoever is first, the stream or who looks for the disconnect, and in however many pieces it comes."""
+    app = Application()
+
+    @app.get("/")
+    async def stream(request: Request) -> Response:
+        async def read() -> AsyncIterator[bytes]:
+            for _ in range(reads_later):
+                await asyncio.sleep(0)
+            yield b"nothing" + await request.body()
+
+        return Response(read())
+
+    async def receive() -> Message:
+        for _ in range(comes_later):
+            await asyncio.sleep(0)
+        return await exchange.receive()
+
+    exchange = Exchange(scope_of(spec_version), body=[b""] * pieces)
+    async with asyncio.timeout(30):
+        await app(exchange.scope, receive, exchange.send)
+    assert exchange.body == b"nothing"
+
+
 async def test_a_receive_that_fails_says_nothing() -> None:
     async def receive() -> Message:
         raise OSError("broken")

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket as StarletteWebSocket
 
 from asgiweb import Application, Group, Handler, RegistrationError, Request, Response, WebSocket
 from asgiweb.asgi import Message, Receive, Scope, Send
+from asgiweb.middleware import BodyLimit
 from asgiweb.testing import TestClient, WebSocketDenied
 from tests.asgiweb.exchange import Exchange, client_of, http_scope
 from tests.asgiweb.scripted import ScriptedServer, disconnect, text, websocket_scope
@@ -61,6 +62,11 @@ async def doubling(request: Request, handler: Handler) -> Response:
 
     response.stream = pieces()
     return response
+
+
+async def asking(request: Request, handler: Handler) -> Response:
+    await request.is_disconnected()
+    return await handler(request)
 
 
 class TestScopes:
@@ -277,6 +283,87 @@ class TestAnswers:
             async with client_of(mounting(inner, middlewares=middlewares)) as client:
                 assert (await client.post("/m/", content=b"abc")).content == b"abc"
 
+    @pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
+    @pytest.mark.parametrize("middleware", [doubling, asking])
+    async def test_a_request_that_is_read_late_does_not_wait_behind_who_looks_for_the_disconnect(
+        self, spec_version: str, middleware: Any
+    ) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            for _ in range(3):
+                await asyncio.sleep(0)
+            await send({"type": "http.response.body", "body": (await receive())["type"].encode()})
+
+        scope = http_scope("/m", asgi={"version": "3.0", "spec_version": spec_version})
+        async with asyncio.timeout(30):
+            exchange = await Exchange(scope).run(mounting(app, middlewares=[middleware]))
+        assert exchange.body.endswith(b"http.request")
+
+    @pytest.mark.parametrize(("body", "status"), [([b"ab", b"c"], 500), ([b"", b""], 200), ([b""], 200)])
+    async def test_a_body_that_a_middleware_has_streamed_is_gone_if_there_was_one(
+        self, body: list[bytes], status: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def streaming(request: Request, handler: Handler) -> Response:
+            assert [piece async for piece in request] == [piece for piece in body if piece]
+            return await handler(request)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            assert await receive() == {"type": "http.request", "body": b"", "more_body": False}
+            await where(scope, receive, send)
+
+        scope = http_scope("/m", "POST", headers=[(b"transfer-encoding", b"chunked")])
+        async with asyncio.timeout(30):
+            exchange = await Exchange(scope, body=body).run(mounting(app, middlewares=[streaming]))
+        assert exchange.status == status
+        assert ("BodyConsumed" in caplog.text) == (status == 500)
+
+    @pytest.mark.parametrize(("body", "status"), [([b"ab", b"c"], 500), ([b"", b""], 200), ([b""], 200)])
+    async def test_a_body_that_it_has_read_is_gone_for_middlewares_if_there_was_one(
+        self, body: list[bytes], status: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def auditing(request: Request, handler: Handler) -> Response:
+            response = await handler(request)
+            assert await request.body() == b""
+            return response
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            while (await receive())["more_body"]:
+                pass
+            await where(scope, receive, send)
+            assert (await receive())["type"] == "http.disconnect"
+
+        scope = http_scope("/m", "POST", headers=[(b"transfer-encoding", b"chunked")])
+        exchange = Exchange(scope, body=body)
+        exchange.leave()
+        async with asyncio.timeout(30):
+            await exchange.run(mounting(app, middlewares=[auditing]))
+        assert exchange.status == status
+        assert ("BodyConsumed" in caplog.text) == (status == 500)
+
+    async def test_a_server_that_tells_the_disconnect_once_tells_the_middleware_and_the_application(
+        self,
+    ) -> None:
+        messages: asyncio.Queue[Message] = asyncio.Queue()
+        messages.put_nowait({"type": "http.request"})
+        told: list[str] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            messages.put_nowait({"type": "http.disconnect"})
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            told.append("application")
+
+        async def send(message: Message) -> None:
+            await asyncio.sleep(0)
+
+        async with asyncio.timeout(30):
+            await mounting(app, middlewares=[doubling])(http_scope("/m"), messages.get, send)
+        assert told == ["application"]
+
     async def test_a_body_is_not_limited_by_the_parent(self) -> None:
         async def echo(request: StarletteRequest) -> PlainTextResponse:
             return PlainTextResponse(str(len(await request.body())))
@@ -285,6 +372,28 @@ class TestAnswers:
             mounting(Starlette(routes=[StarletteRoute("/", echo, methods=["POST"])]))
         ) as client:
             assert (await client.post("/m/", content=b"x" * 2_000_000)).text == "2000000"
+
+    @pytest.mark.parametrize("inner", ["starlette", "asgiweb"])
+    async def test_a_body_above_a_middlewares_limit_is_413_whatever_the_application_makes_of_it(
+        self, inner: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def read(request: StarletteRequest) -> PlainTextResponse:
+            return PlainTextResponse(await request.body())
+
+        async def receive_all(request: Request) -> Response:
+            return Response(await request.body())
+
+        below: Any = Starlette(routes=[StarletteRoute("/", read, methods=["POST"])])
+        if inner == "asgiweb":
+            below = Application()
+            below.router.add_post("/", receive_all)
+        scope = http_scope("/m/", "POST", headers=[(b"transfer-encoding", b"chunked")])
+        parent = mounting(below, middlewares=[BodyLimit(5)])
+        assert (await Exchange(dict(scope), body=[b"abc", b"de"]).run(parent)).body == b"abcde"
+        exchange = await Exchange(dict(scope), body=[b"abc", b"def", b"g"]).run(parent)
+        assert exchange.status == 413
+        assert exchange.body == b"the body is larger than 5 bytes"
+        assert not caplog.records
 
     async def test_what_the_application_does_after_its_response_is_not_cut_short(self) -> None:
         done: list[str] = []
@@ -743,6 +852,28 @@ class TestLifespans:
         async with TestClient(mounting(app)) as client:
             assert (await client.get("/m")).status_code == 200
         assert "goes on without one" in caplog.text
+
+    async def test_an_application_that_receives_for_ever_does_not_hold_up_the_stop(self) -> None:
+        told: list[str] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            while scope["type"] == "lifespan":
+                told.append((await receive())["type"])
+                await send({"type": f"{told[-1]}.complete"})
+
+        async with asyncio.timeout(30), TestClient(mounting(app)):
+            assert told == ["lifespan.startup"]
+        assert told == ["lifespan.startup", "lifespan.shutdown"]
+
+    async def test_nor_does_one_that_cannot_start(self) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            while True:
+                await receive()
+                await send({"type": "lifespan.startup.failed", "message": "no"})
+
+        async with asyncio.timeout(30):
+            with pytest.raises(RuntimeError, match="startup of what is mounted at '/m' failed: no"):
+                await TestClient(mounting(app)).__aenter__()
 
     async def test_a_server_that_gives_up_ends_mounted_lifespans(self) -> None:
         ended: list[str] = []

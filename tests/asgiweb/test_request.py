@@ -138,6 +138,11 @@ class TestUrl:
     def test_without_a_raw_path_the_path_is_quoted(self) -> None:
         assert str(request_of(path="/caf\xe9", raw_path=None).url) == "http://test/caf%C3%A9"
 
+    def test_bytes_that_should_have_been_quoted_are(self) -> None:
+        request = request_of(path="/é", raw_path="/é".encode(), query_string="é=ü".encode())
+        assert str(request.url) == "http://test/%C3%A9?%C3%A9=%C3%BC"
+        assert request.query["é"] == "ü"
+
     def test_a_raw_path_with_a_query_is_cut(self) -> None:
         assert str(request_of(raw_path=b"/?a=b", query_string=b"a=b").url) == "http://test/?a=b"
 

@@ -69,6 +69,11 @@ def test_servers_may_leave_the_prefix_out_of_the_path_or_the_raw_path(path: str,
     assert segments_of(scope) == ["", "a/b"]
 
 
+def test_a_prefix_may_have_encoded_slashes_too() -> None:
+    scope = http_scope("/t/a/b/c/d", raw_path=b"/t/a%2Fb/c%2Fd", root_path="/t/a/b")
+    assert segments_of(scope) == ["", "c/d"]
+
+
 @pytest.mark.parametrize("raw_path", [b"/api/a%2Fb", b"/api/api/a%2Fb"])
 def test_what_looks_like_the_prefix_may_be_below_it(raw_path: bytes) -> None:
     scope = http_scope("/api/api/a/b", raw_path=raw_path, root_path="/api")

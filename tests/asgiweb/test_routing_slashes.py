@@ -46,6 +46,7 @@ class TestRedirect:
             ("/{x}/", "/caf%C3%A9", "/caf%C3%A9/"),
             ("/files/{rest:path}", "/files", "/files/"),
             ("/{x}", "/a:b/", "/a:b"),
+            ("/{x}/", "/caf\xe9", "/caf%C3%A9/"),
         ],
     )
     async def test_the_location_is_relative_and_quoted(self, route: str, path: str, location: str) -> None:
@@ -61,6 +62,11 @@ class TestRedirect:
     async def test_the_query_is_kept(self) -> None:
         exchange = await asked(app_with("/a"), "/a/", query_string=b"b=%20c&d=e/?")
         assert exchange.headers["location"] == "/a?b=%20c&d=e/?"
+
+    async def test_bytes_that_should_have_been_quoted_are(self) -> None:
+        # As curl sends them.
+        exchange = await asked(app_with("/a"), "/a/", query_string=b"b=\xc3\xa9&c=\xff")
+        assert exchange.headers["location"] == "/a?b=%C3%A9&c=%FF"
 
     @pytest.mark.parametrize("raw_path", ["/api/a/", "/a/"])
     async def test_below_a_prefix_whatever_the_server_makes_of_it(self, raw_path: str) -> None:

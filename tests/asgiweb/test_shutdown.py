@@ -261,6 +261,39 @@ async def test_the_shutdown_of_another_application_in_the_loop_ends_no_stream() 
     assert exchange.complete
 
 
+async def test_an_application_that_runs_twice_goes_on_where_it_has_not_ended() -> None:
+    app: Application[Any] = Application()
+    async with TestClient(app):
+        async with TestClient(app):
+            pass
+        assert not app.shutting_down
+        app.shutting_down.set()
+        await within(app)
+    first, second = TestClient(app), TestClient(app)
+    for step in (first.__aenter__, second.__aenter__, first.__aexit__, second.__aexit__):
+        await step()
+    assert not app.shutting_down
+
+
+async def test_what_is_mounted_stops_with_the_application_around_it() -> None:
+    innermost: Application[Any] = Application()
+    inner: Application[Any] = Application()
+    inner.mount("/b", innermost)
+    feed = Feed("a")
+    app = app_of(feed)
+    app.mount("/a", inner)
+    exchange = Exchange()
+    async with asyncio.timeout(30), TestClient(app):
+        task = asyncio.create_task(exchange.run(app))
+        await until_sent(exchange, b"data: a")
+        inner.shutting_down.set()
+        await within(innermost)
+        assert not app.shutting_down
+        app.shutting_down.set()
+        await task
+    assert exchange.complete
+
+
 async def test_an_application_in_another_thread_ends_no_stream_and_holds_none_open() -> None:
     started, end = threading.Event(), threading.Event()
 

@@ -375,6 +375,19 @@ class TestDigests:
                 assert found.startswith(f"{prefix}/static/app.")
                 assert (await client.get(found)).headers["cache-control"] == IMMUTABLE
 
+    async def test_the_url_of_a_host_has_the_port_that_the_request_came_in_by(self, root: Path) -> None:
+        app: Application[None] = Application()
+        assets = app.static("/static", root, host="{shop}.test")
+
+        @app.get("/url", host="{shop}.test")
+        async def url(request: Request, shop: str) -> Response:
+            return Response(str(assets.url(request, "app.css")))
+
+        async with TestClient(app, base_url="http://a.test:8000") as client:
+            found = (await client.get("/url")).text
+            assert found.startswith("http://a.test:8000/static/app.")
+            assert (await client.get(found)).headers["cache-control"] == IMMUTABLE
+
     async def test_variants_are_sent_for_it(self, root: Path) -> None:
         (root / "app.css.br").write_bytes(b"compressed")
         app, _ = self.app(root)

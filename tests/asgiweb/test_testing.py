@@ -296,6 +296,18 @@ class TestLifespan:
             async with TestClient(app):
                 pass
 
+    async def test_of_an_application_that_receives_for_ever(self) -> None:
+        told: list[str] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            while True:
+                told.append((await receive())["type"])
+                await send({"type": f"{told[-1]}.complete"})
+
+        async with asyncio.timeout(30), TestClient(app):
+            assert told == ["lifespan.startup"]
+        assert told == ["lifespan.startup", "lifespan.shutdown"]
+
 
 class TestWebSockets:
     async def test_messages_of_each_kind(self, client: TestClient) -> None:
@@ -510,6 +522,16 @@ class TestOtherApplications:
                 raise error
 
         return await TestClient(app).websocket("/").__aenter__()
+
+    async def test_a_body_that_is_sent_for_head_is_dropped_as_servers_do(self) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            headers = [(b"content-encoding", b"gzip"), (b"content-length", b"5")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            await send({"type": "http.response.body", "body": b"bcde"})
+
+        response = await TestClient(app).head("/")
+        assert (response.headers["content-length"], response.content) == ("5", b"")
 
     async def test_one_that_ends_without_an_answer(self) -> None:
         with pytest.raises(WebSocketDenied) as caught:

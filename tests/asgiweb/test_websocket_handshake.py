@@ -232,6 +232,25 @@ class TestRefusal:
         server = await ScriptedServer(scope=websocket_scope(path, extensions=extensions)).run(app)
         assert server.types == ["close"]
 
+    async def test_a_stream_that_the_server_has_no_response_for_is_closed(self) -> None:
+        closed: list[bool] = []
+
+        async def pieces() -> AsyncIterator[bytes]:
+            try:
+                yield b"a"
+                yield b"b"
+            finally:
+                closed.append(True)
+
+        async def refusing(request: Request, handler: Handler) -> Response:
+            stream = pieces()
+            await anext(stream)
+            return Response(stream)
+
+        server = await ScriptedServer().run(Application(middlewares=[refusing]))
+        assert server.types == ["close"]
+        assert closed == [True]
+
     async def test_close_before_acceptance_is_a_close_everywhere(self, app: Application[Any]) -> None:
         server = await answered(app, "/closed")
         assert server.sent == [{"type": "websocket.close", "code": 1008, "reason": "not you"}]

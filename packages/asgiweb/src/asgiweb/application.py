@@ -256,15 +256,15 @@ class Application(RouteDecorators[State]):
                 start = response.start_message(request.method)
             except Exception as error:
                 response, start = await self._answer(request, error)
-            if ws.accepted:
-                # It is closed already, unless it was a middleware that has failed.
-                await ws.close(1011)
-            elif ws.close_code is None:
-                sent = response.stream
-                try:
+            try:
+                if ws.accepted:
+                    # It is closed already, unless it was a middleware that has failed.
+                    await ws.close(1011)
+                elif ws.close_code is None:
+                    sent = response.stream
                     await request.deny(response, start)
-                finally:
-                    self._background.start_all(response.background_work or ())
+            finally:
+                self._background.start_all(response.background_work or ())
         except ClientDisconnected as error:
             logger.debug("websocket %r: %s", scope["path"], error)
         finally:

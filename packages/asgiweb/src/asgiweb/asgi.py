@@ -23,3 +23,6 @@ HeaderPair: TypeAlias = tuple[bytes, bytes]
 
 #: Where in a scope a test client puts a list for the application's faults, which are only logged otherwise.
 FAULTS = "asgiweb.faults"
+
+#: Where in a lifespan's scope an application finds the shutdown of the one that it is mounted in.
+SHUTDOWN = "asgiweb.shutdown"

@@ -31,6 +31,8 @@ class BodyReader:
         "_body",
         "_complete",
         "_declared",
+        "_ended",
+        "_given",
         "_held",
         "_held_size",
         "_hold",
@@ -59,6 +61,8 @@ class BodyReader:
         self._held: deque[Message] | None = None
         self._held_size = 0
         self._hold = hold
+        # Set for who waits until all of the body was read, or the client has left.
+        self._ended: asyncio.Event | None = None
         #: Whether the client is known to have left.
         self.left = False
         #: What reads it as a form, and what watches for the client to leave, once somebody asks for that.
@@ -69,6 +73,8 @@ class BodyReader:
         self._body: bytes | None = None
         self._started = False
         self._repeated = False
+        # Whether what is mounted has received a piece of it.
+        self._given = False
         self._size = 0
         # Nobody has to read a body that is not there: then the next message can only be the disconnect.
         self._complete = not self._declared and not chunked
@@ -110,6 +116,9 @@ class BodyReader:
             more = message.get("more_body", False)
             if piece := message.get("body"):
                 yield piece
+        if not self._size:
+            # Of nothing, nothing is gone.
+            self._body = b""
 
     def _begin(self) -> None:
         self._check(max(self._declared, self._size))
@@ -117,22 +126,43 @@ class BodyReader:
             if self.form is not None and self.form.complete:
                 raise BodyConsumed("the body was read as a form, perhaps by CSRF: request.form() has it")
             raise BodyConsumed("the body was streamed already: read it with request.body() to have it twice")
+        if self._given:
+            raise BodyConsumed("what is mounted has read the body: with request.body() before it, both do")
         self._started = True
 
     async def _receive_piece(self) -> Message:
-        if self._held:
-            # Not behind who waits for the disconnect.
-            message = self._held.popleft()
-        else:
-            async with self._receiving:
-                message = self._held.popleft() if self._held else await self._receive()
+        message = await self._take()
         if message["type"] == "http.disconnect":
-            self.left = True
             raise ClientDisconnected("the client left before the end of the body")
-        self._complete = not message.get("more_body", False)
-        self._size += len(message.get("body", b""))
+        self._count(message)
         self._check(self._size)
         return message
+
+    async def _take(self) -> Message:
+        """Return the next message; one that is held not behind who waits for the disconnect."""
+        if not self._held:
+            # "async with" takes 0.2 µs more, of 3 for a small body.
+            await self._receiving.acquire()
+            try:
+                if not self._held:
+                    return await self._ask()
+            finally:
+                self._receiving.release()
+        return self._held.popleft()
+
+    async def _ask(self) -> Message:
+        # Some servers say once that the client has left.
+        message = {"type": "http.disconnect"} if self.left else await self._receive()
+        self.left = message["type"] == "http.disconnect"
+        if self.left and self._ended is not None:
+            self._ended.set()
+        return message
+
+    def _count(self, message: Message) -> None:
+        self._size += len(message.get("body", b""))
+        self._complete = not message.get("more_body", False)
+        if self._complete and self._ended is not None:
+            self._ended.set()
 
     async def receive(self, *, limited: bool = False) -> Message:
         """Receive as an ASGI application does; a body that was read as a whole comes again.
@@ -142,17 +172,17 @@ class BodyReader:
         if self._body is not None and not self._repeated:
             self._repeated = True
             return {"type": "http.request", "body": self._body, "more_body": False}
-        if self._complete and not self._held:
-            return await self._receive()
-        if self._started:
+        if self._started and self._body is None:
             raise BodyConsumed("the body was streamed already, and nothing is left of it for what is mounted")
-        async with self._receiving:
-            message = self._held.popleft() if self._held else await self._receive()
+        message = await self._take()
         if message["type"] == "http.request":
-            self._complete = not self._held and not message.get("more_body", False)
+            self._count(message)
             if limited:
-                self._size += len(message.get("body", b""))
                 self._check(self._size)
+            if self._complete and not self._size:
+                # Nobody has to be told that nothing is gone.
+                self._body, self._repeated = b"", True
+            self._given = True
         return message
 
     def _check(self, size: int) -> None:
@@ -164,12 +194,14 @@ class BodyReader:
 
         With ``hold`` a body that nobody reads does not stand in the way, up to HELD_SIZE.
         """
-        while not self._complete:
-            message = await self.look_ahead() if self._hold else None
-            if message is None:
-                await asyncio.get_running_loop().create_future()
-            elif message["type"] == "http.disconnect":
-                return message
+        while not (self._complete or self.left):
+            if self._hold and await self.look_ahead() is not None:
+                continue
+            # Somebody reads the rest of it, or will.
+            if self._ended is None:
+                self._ended = asyncio.Event()
+            self._ended.clear()
+            await self._ended.wait()
         return await self._receive_next()
 
     async def look_ahead(self) -> Message | None:
@@ -183,16 +215,13 @@ class BodyReader:
 
     async def _receive_next(self) -> Message:
         async with self._receiving:
-            if self.left:
-                # Some servers say it once.
-                return {"type": "http.disconnect"}
-            message = await self._receive()
-            self.left = message["type"] == "http.disconnect"
+            known = self.left
+            message = await self._ask()
             if not self.left:
                 # A body that is none may still come in empty pieces.
                 none = self._complete and not message.get("body")
                 self._complete = none or not message.get("more_body", False)
-            elif self._complete:
+            elif self._complete or known:
                 return message
             # Also of a body that is none: who reads it waits for this message.
             if self._held is None:

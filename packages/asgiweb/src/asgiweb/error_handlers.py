@@ -101,7 +101,10 @@ class ErrorHandlers:
             # Who runs without it, as everybody should who has visitors, does not load it.
             from .debug import debug_response
 
-            return debug_response(request, error)
+            try:
+                return debug_response(request, error)
+            except Exception as third:
+                self._log(request, third)
         return HTTPInternalServerError().response(request)
 
     def _conversation_failed(self, request: Request[Any], error: Exception) -> Response:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from .asgi import FAULTS, Receive, Scope, Send
+from .asgi import FAULTS, SHUTDOWN, Receive, Scope, Send
 from .background import Background
 from .handlers import Hook
 from .routing.mounts import state_key
@@ -38,11 +38,11 @@ async def run_lifespan(
     failure: Exception | None = None
     try:
         async with AsyncExitStack() as stack:
-            shutdown = stack.enter_context(app.shutting_down.following())
+            shutdown = stack.enter_context(app.shutting_down.following(scope.get(SHUTDOWN)))
             stack.enter_context(background.reporting_to(scope.get(FAULTS)))
             # The last to end: functions of on_shutdown may start work, too.
             stack.push_async_callback(background.drain)
-            await _start(app, scope, stack)
+            await _start(app, {**scope, SHUTDOWN: shutdown}, stack)
             # The first to end: work may need all that was started.
             stack.push_async_callback(background.drain)
             # In front of the signal handlers of whatever was started.
@@ -50,7 +50,7 @@ async def run_lifespan(
             phase = "shutdown"
             await send({"type": "lifespan.startup.complete"})
             await receive()
-            shutdown.event.set()
+            shutdown.begin()
     except Exception as error:
         failure = error
         logger.error("the application's %s failed", phase, exc_info=error)

@@ -131,7 +131,7 @@ class Request(Generic[State]):
     def query(self) -> MultiDictProxy[str]:
         """The parameters of the query, decoded; those without a value have an empty one."""
         if self._query is None:
-            text = self.scope.get("query_string", b"").decode("latin-1")
+            text = self.scope.get("query_string", b"").decode(errors="replace")
             self._query = MultiDictProxy(MultiDict(parse_qsl(text, keep_blank_values=True)))
         return self._query
 

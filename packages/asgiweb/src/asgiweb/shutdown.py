@@ -61,33 +61,51 @@ class ShuttingDown:
             running.set_from_anywhere()
 
     @contextmanager
-    def following(self) -> Iterator[LoopShutdown]:
-        """Have an answer for this event loop, from before the application starts until it has ended."""
+    def following(self, outer: LoopShutdown | None = None) -> Iterator[LoopShutdown]:
+        """Have an answer for this event loop, from before the application starts until it has ended.
+
+        What is mounted stops with the ``outer`` one.
+        """
         loop = asyncio.get_running_loop()
+        # Tests start an application twice, one run inside of the other.
+        around = self._loops.get(loop)
         here = self._loops[loop] = LoopShutdown(loop)
+        inner = [] if outer is None else outer.inner
+        inner.append(here)
         _running.append(here)
         try:
             yield here
         finally:
             here.event.set()
             _running.remove(here)
+            inner.remove(here)
             if self._loops.get(loop) is here:
                 del self._loops[loop]
+                if around in _running:
+                    self._loops[loop] = around
 
 
 class LoopShutdown:
     """The shutdown of one application in one event loop."""
 
-    __slots__ = ("event", "loop")
+    __slots__ = ("event", "inner", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.event = asyncio.Event()
+        #: Those of mounted applications.
+        self.inner: list[LoopShutdown] = []
+
+    def begin(self) -> None:
+        """Set the event, and those of what is mounted."""
+        self.event.set()
+        for mounted in self.inner:
+            mounted.begin()
 
     def set_from_anywhere(self) -> None:
-        """Set the event, from a thread or a signal handler too."""
+        """Let it begin, from a thread or a signal handler too."""
         try:
-            self.loop.call_soon_threadsafe(self.event.set)
+            self.loop.call_soon_threadsafe(self.begin)
         except RuntimeError:
             # The loop is closed: nobody waits in it.
             pass

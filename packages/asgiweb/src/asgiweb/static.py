@@ -24,6 +24,7 @@ from .request import Request
 from .response import Response, redirect
 from .routing import RouteOptions
 from .routing.urls import build_url
+from .target_uri import quoted_query
 
 if TYPE_CHECKING:
     from .routing import Route
@@ -140,7 +141,7 @@ class StaticDirectory:
 
     def _with_slash(self, request: Request[Any], path: str) -> Response:
         """Redirect to the URL from which links in the index lead to files beside it (RFC 3986, 5.2)."""
-        query = request.scope.get("query_string", b"").decode("latin-1")
+        query = quoted_query(request.scope)
         location = quote(path.rpartition("/")[2], safe="") + "/" + (query and f"?{query}")
         return redirect(location, 308, headers={"cache-control": self._cache_control})
 
@@ -162,7 +163,7 @@ class StaticDirectory:
         route = self._own_route(request)
         parameters = {name: request.match_info.get(name) for name in route.parameter_names}
         parameters["path"] = with_digest(path, digest)
-        return build_url(route, parameters, request.scope.get("root_path", ""))
+        return build_url(route, parameters, request.scope.get("root_path", ""), request.scope)
 
     def _own_route(self, request: Request[Any]) -> Route:
         app = request.app

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 _HOST = re.compile(r"([0-9A-Za-z\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{0,5}))?")
 
 
+# What is left as it was sent (RFC 3986, 2.2 and 2.3); some clients send other bytes, too, which are quoted
+# here. Not the backslash: who looks for one has to see it.
+_SENT = "%/:?#[]@!$&'()*+,;=~\\"
+
+
 def target_uri(scope: Scope, host: str | None) -> URL:
     """Build it from a scope and the Host header. HTTPBadRequest if that is none."""
     from yarl import URL  # a tenth of an import of this package, and many applications never ask for a URL
@@ -25,7 +30,7 @@ def target_uri(scope: Scope, host: str | None) -> URL:
         # A UNIX socket has a path and no port: no client could ask for it by this name.
         host = f"{server[0]}:{server[1]}" if server is not None and server[1] is not None else "localhost"
     path = quoted_path(scope)
-    query = scope.get("query_string", b"").decode("latin-1")
+    query = quoted_query(scope)
     scheme = scope.get("scheme", "http")
     match = _HOST.fullmatch(host)
     if match is None or not path.startswith("/") or int(match["port"] or 0) > 65535:
@@ -38,8 +43,13 @@ def quoted_path(scope: Scope) -> str:
     raw_path = scope.get("raw_path")
     if raw_path is None:
         return quote(scope["path"])
-    path: str = raw_path.partition(b"?")[0].decode("latin-1")
+    path = quote(raw_path.partition(b"?")[0], safe=_SENT)
     root_path = scope.get("root_path", "").rstrip("/")
     if root_path and root_path + unquote(path) == scope["path"]:
         return quote(root_path) + path
     return path
+
+
+def quoted_query(scope: Scope) -> str:
+    """Return the query as it was quoted, empty if there is none."""
+    return quote(scope.get("query_string", b""), safe=_SENT)

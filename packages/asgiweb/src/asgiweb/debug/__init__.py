@@ -6,7 +6,6 @@ the form for browsers.
 
 from __future__ import annotations
 
-import traceback
 from typing import Any
 
 from ..exceptions import HTTPInternalServerError
@@ -14,7 +13,7 @@ from ..problems import Form, preferred_form, vary_by_accept
 from ..request import Request
 from ..response import Response, html_response, json_response
 from .page import POLICY, render
-from .report import headline, report_exception, report_request, report_routes
+from .report import headline, report_exception, report_request, report_routes, report_traceback
 from .values import Values
 
 __all__ = ["debug_response"]
@@ -33,7 +32,7 @@ def debug_response(request: Request[Any], error: Exception) -> Response:
             report_routes(request),
         )
         return html_response(_unicode(page), 500, headers=headers | {"content-security-policy": POLICY})
-    lines = _unicode("".join(traceback.format_exception(error)))
+    lines = _unicode(report_traceback(error))
     if form is Form.TEXT:
         return Response(_unicode(f"{request.method} {request.path}\n\n") + lines, 500, headers=headers)
     problem = {

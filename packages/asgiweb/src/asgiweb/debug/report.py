@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ _FRAMES, _EXCEPTIONS, _MEMBERS = 40, 20, 10
 _LOCALS = 50
 
 _MESSAGE = 5000
+
+# What is in a traceback beside messages: its calls, and what joins exceptions to each other or to a group.
+_NO_MESSAGE = re.compile(r'[ |]*(?:File "|(?:\+ )?(?:Exception Group )?Traceback \(|\+-|\n)')
 
 _PACKAGE = str(Path(__file__).parents[1])
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -61,7 +65,29 @@ class ExceptionReport:
 def headline(error: BaseException) -> str:
     """Return the exception's class, message and notes, however they come about."""
     summary = traceback.TracebackException(type(error), error, None)
-    return "".join(summary.format_exception_only()).strip()[:_MESSAGE]
+    kind, *notes = summary.format_exception_only()
+    return "".join([_masked_message(kind), *map(masked, notes)]).strip()[:_MESSAGE]
+
+
+def report_traceback(error: BaseException) -> str:
+    """Return the traceback as Python writes it, with the messages as they are in headlines."""
+    entries = []
+    noted = False
+    for entry in traceback.format_exception(error):
+        if _NO_MESSAGE.match(entry):
+            entries.append(entry)
+            noted = False
+        else:
+            # The first has the class, and its notes follow.
+            entries.append(masked(entry) if noted else _masked_message(entry))
+            noted = True
+    return "".join(entries)
+
+
+def _masked_message(text: str) -> str:
+    # The class comes before the message, and "InvalidToken: expired" is no secret.
+    kind, colon, message = text.partition(": ")
+    return kind + colon + masked(message)
 
 
 def report_exception(error: BaseException, values: Values) -> ExceptionReport:

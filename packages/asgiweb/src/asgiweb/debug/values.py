@@ -47,7 +47,10 @@ class Values(reprlib.Repr):
             text = masked(_in_time(lambda: self.repr(value), min(now + _ONE, self._until)))
         except _TooSlow:
             return f"<{_type_name(value)}: its repr() takes too long>"
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # SystemExit, for example, which would end the server.
             return f"<{_type_name(value)}: its repr() raises {type(error).__name__}>"
         return text if len(text) <= LENGTH else text[:LENGTH] + "…"
 

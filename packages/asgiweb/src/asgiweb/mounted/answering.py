@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 
 from ..asgi import ASGIApplication, Message, Receive, Scope, Send
 from ..errors import ClientDisconnected
+from ..exceptions import HTTPException
 from ..response import Response
 from .files import file_pieces
 
@@ -30,9 +31,10 @@ class Answering:
 
     def __init__(self, app: ASGIApplication, scope: Scope, receive: Receive) -> None:
         self._receive = receive
-        #: Whether receive() has told the application that the client left, and what send() has told it by.
+        #: Whether receive() has told the application that the client left, and what it was told by otherwise:
+        #: by send() that it left, or by receive() that its body is refused.
         self._left = False
-        self._lost: OSError | None = None
+        self._told: Exception | None = None
         self._head: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._early: list[Message] = []
         self._wanted = asyncio.Event()
@@ -48,9 +50,11 @@ class Answering:
         await app(scope, self._received, self.send)
 
     async def head(self) -> Message:
-        """Wait for the head. Raises what the application raises before it."""
+        """Wait for the head. Raises what the application raises before it, or what refuses its body."""
         if not await self._has_head():
             self.check()
+        if self._head.exception() is not None:
+            await self._end()
         return self._head.result()
 
     async def forward(self, head: Message, send: Send) -> None:
@@ -121,7 +125,7 @@ class Answering:
         if error is None and self._answered:
             return
         # There is nobody to answer, or it lets out what send() has raised, perhaps in another form.
-        if (self._left and not self._answered) or _leads_to(error, self._lost):
+        if (self._left and not self._answered) or _leads_to(error, self._told):
             raise ClientDisconnected("the client left before the end of the response") from error
         raise error or RuntimeError("the mounted application has ended without an answer")
 
@@ -136,7 +140,14 @@ class Answering:
         return self._head.done()
 
     async def _received(self) -> Message:
-        message = await self._receive()
+        try:
+            message = await self._receive()
+        except HTTPException as error:
+            # Many applications would make a fault of their own of it.
+            if not self._head.done():
+                self._told = error
+                self._head.set_exception(error)
+            raise
         if message["type"].endswith(".disconnect"):
             self._left = True
         return message
@@ -145,7 +156,7 @@ class Answering:
         self._task.cancel()
         await asyncio.wait([self._task])
         error = None if self._task.cancelled() else self._task.exception()
-        if error is not None and not _leads_to(error, self._lost):
+        if error is not None and not _leads_to(error, self._told):
             logger.error("the application mounted at %r failed", self._path, exc_info=error)
 
     def _want(self, sink: Send) -> None:
@@ -156,7 +167,7 @@ class Answering:
         try:
             await send(message)
         except OSError as error:
-            self._lost = error
+            self._told = error
             raise
         self.complete = self._is_last(message)
 
@@ -191,6 +202,8 @@ class Answering:
             if self.complete:
                 return
         self.check()
+        if self._left:
+            raise ClientDisconnected("the client left before the end of the response")
         raise RuntimeError("the mounted application has ended before its answer")
 
     @staticmethod
@@ -198,7 +211,7 @@ class Answering:
         """Stand for those who want the messages, until they come."""
 
 
-def _leads_to(error: BaseException | None, cause: OSError | None) -> bool:
+def _leads_to(error: BaseException | None, cause: Exception | None) -> bool:
     """Tell whether an exception is what ``cause`` has become on its way."""
     while error is not None and error is not cause:
         error = error.__cause__ or error.__context__

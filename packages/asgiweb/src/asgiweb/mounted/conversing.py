@@ -58,7 +58,7 @@ class Conversing(Answering):
         try:
             await self._request.send_message(message)
         except OSError as error:
-            self._lost = error
+            self._told = error
             raise
         if kind == "websocket.accept":
             self._answered = True

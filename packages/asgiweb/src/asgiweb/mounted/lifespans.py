@@ -1,7 +1,8 @@
 """The lifespan of a mounted application, which its parent runs as a server would: in a task of its own.
 
 One that does not know the protocol raises or returns without an answer: it has no lifespan, and that is fine.
-One that says that it cannot start keeps the whole from starting.
+One that says that it cannot start keeps the whole from starting. One that receives on, after its last event,
+is cancelled.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 from types import TracebackType
 from typing import Any
 
-from ..asgi import FAULTS, ASGIApplication, Message, Scope
+from ..asgi import FAULTS, SHUTDOWN, ASGIApplication, Message, Scope
 
 logger = logging.getLogger("asgiweb")
 
@@ -29,12 +30,15 @@ class MountedLifespan:
             "asgi": {"version": "3.0", "spec_version": "2.0"},
             "state": self.state,
         }
-        if FAULTS in parent:
-            self._scope[FAULTS] = parent[FAULTS]
+        for key in (FAULTS, SHUTDOWN):
+            if key in parent:
+                self._scope[key] = parent[key]
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
         # What the application has done: looked at an event, answered one, started.
         self._told = self._answered = self._started = False
+        # Nothing comes any more: it will not start, or has stopped.
+        self._over = False
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
@@ -44,7 +48,7 @@ class MountedLifespan:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        task, self._task = self._task, None
+        task = self._task
         if task is None or task.done():
             return
         if kind is not None and not issubclass(kind, Exception):
@@ -85,8 +89,12 @@ class MountedLifespan:
 
     async def _receive(self) -> Message:
         self._told = True
+        if self._over and self._task is not None:
+            # Some receive in a loop without an end.
+            self._task.cancel()
         return await self._to_app.get()
 
     async def _send(self, message: Message) -> None:
         self._answered = True
+        self._over = message["type"] != "lifespan.startup.complete"
         self._from_app.put_nowait(message)

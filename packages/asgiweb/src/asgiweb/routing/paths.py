@@ -41,10 +41,17 @@ def segments_of(scope: Scope) -> list[str]:
         path = path_below_root(path, root_path)
     raw_path: bytes | None = scope.get("raw_path")
     if raw_path is not None and b"%2f" in raw_path.lower():
-        segments = split_raw(raw_path)
-        below_root = ["", *segments[root_path.count("/") + 1 :]]
         # Some servers have the prefix in raw_path, others have there what the client has sent.
-        for candidate in (segments, below_root):
-            if "/".join(candidate) == path:
-                return candidate
+        segments = _last_segments(split_raw(raw_path), len(path))
+        if "/".join(segments) == path:
+            return segments
     return path.split("/")
+
+
+def _last_segments(segments: list[str], length: int) -> list[str]:
+    """Return the end of a path that is so long: a prefix with encoded slashes cannot be counted off."""
+    for index in range(len(segments) - 1, 0, -1):
+        length -= 1 + len(segments[index])
+        if length <= 0:
+            return ["", *segments[index:]]
+    return segments

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, TypeVar
 
 from ..asgi import Scope
-from ..target_uri import quoted_path
+from ..target_uri import quoted_path, quoted_query
 
 Text = TypeVar("Text", str, bytes)
 
@@ -37,5 +37,5 @@ def location_of_other(scope: Scope) -> str | None:
     path = _other(quoted_path(scope), "/")
     if not path.startswith("/") or path[1:2] in ("/", "\\"):
         return None
-    query = scope.get("query_string", b"").decode("latin-1")
+    query = quoted_query(scope)
     return f"{path}?{query}" if query else path

@@ -92,7 +92,8 @@ class Exchange:
         await self._room.wait()
         if self._gone.done():
             raise ConnectionResetError("the client has left")
-        self._piece = message.get("body", b"")
+        # Servers drop what is sent for HEAD (RFC 9110, 9.3.2); not all applications keep from it.
+        self._piece = b"" if self._scope["method"] == "HEAD" else message.get("body", b"")
         self._room.clear()
         self._complete = not message.get("more_body", False)
         self._news.set()

@@ -21,6 +21,8 @@ class RunningLifespan:
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
+        # Nothing comes any more: it will not start, or has stopped.
+        self._over = False
 
     async def start(self) -> None:
         """Wait until the application has started. Raises what has kept it from that."""
@@ -36,7 +38,9 @@ class RunningLifespan:
         if self._task is not None and not self._task.done():
             try:
                 await self._phase("shutdown")
-                await self._task
+                await asyncio.wait([self._task])
+                if not self._task.cancelled():
+                    self._task.result()
             finally:
                 await self._cancel(self._task)
             if self._faults and self._raise_exceptions:
@@ -67,9 +71,19 @@ class RunningLifespan:
             FAULTS: self._faults,
         }
         try:
-            await self._app(scope, self._to_app.get, self._from_app.put)
+            await self._app(scope, self._receive, self._send)
         except Exception:
             # The specification's way for an application to say that it knows no lifespan.
             pass
         finally:
             self._from_app.put_nowait({"type": "lifespan.ended"})
+
+    async def _receive(self) -> Message:
+        if self._over and self._task is not None:
+            # Some receive in a loop without an end.
+            self._task.cancel()
+        return await self._to_app.get()
+
+    async def _send(self, message: Message) -> None:
+        self._over = message["type"] != "lifespan.startup.complete"
+        self._from_app.put_nowait(message)

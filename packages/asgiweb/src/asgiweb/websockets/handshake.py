@@ -14,6 +14,7 @@ from ..asgi import Message, Receive, Scope, Send
 from ..errors import ClientDisconnected, WebSocketError
 from ..request import Request
 from ..response import Response
+from ..streaming import close_stream
 from ..typevars import State
 from .closing import meaning
 from .watch import DisconnectWatch
@@ -74,8 +75,12 @@ class Handshake(Request[State]):
             for wrapper in self.send_wrappers:
                 send = wrapper(send)
             await response.transmit(start, "GET", self._receive_for_denial, send)
-        else:
+            return
+        try:
             await self.websocket.close()
+        finally:
+            if response.stream is not None:
+                await close_stream(response.stream)
 
     def finish(self) -> None:
         """End what may still run for this websocket."""
