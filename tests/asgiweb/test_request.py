@@ -151,6 +151,18 @@ class TestUrl:
         request = request_of(root_path="/v 1", path="/v 1/a/b", raw_path=raw_path)
         assert str(request.url) == "http://test/v%201/a%2Fb"
 
+    @pytest.mark.parametrize("raw_path", [b"/a%2Fb", None])
+    def test_it_has_the_prefix_where_the_server_has_it_nowhere_in_the_path(
+        self, raw_path: bytes | None
+    ) -> None:
+        request = request_of(root_path="/v 1", path="/a/b", raw_path=raw_path)
+        assert str(request.url) == f"http://test/v%201{'/a/b' if raw_path is None else '/a%2Fb'}"
+
+    @pytest.mark.parametrize(("path", "expected"), [("/v1", "/v1"), ("/v1/", "/v1/"), ("/v10", "/v1/v10")])
+    def test_a_path_that_is_the_prefix_or_only_begins_like_it(self, path: str, expected: str) -> None:
+        request = request_of(root_path="/v1", path=path, raw_path=path.encode())
+        assert str(request.url) == f"http://test{expected}"
+
     @pytest.mark.parametrize(
         ("server", "expected"),
         [

@@ -73,6 +73,21 @@ class TestRedirect:
         scope = http_scope("/api/a/", raw_path=raw_path.encode(), root_path="/api")
         assert (await Exchange(scope).run(app_with("/a"))).headers["location"] == "/api/a"
 
+    @pytest.mark.parametrize("raw_path", [b"/a%20b/", None])
+    async def test_below_a_prefix_that_the_server_has_nowhere_in_the_path(
+        self, raw_path: bytes | None
+    ) -> None:
+        """hypercorn, granian and daphne behind a proxy that takes it off."""
+        scope = http_scope("/a b/", raw_path=raw_path, root_path="/api é/")
+        assert (await Exchange(scope).run(app_with("/a b"))).headers["location"] == "/api%20%C3%A9/a%20b"
+
+    @pytest.mark.parametrize("path", ["/api/mounted/a/", "/mounted/a/"])
+    async def test_in_an_application_that_is_mounted_below_a_prefix(self, path: str) -> None:
+        app: Application[Any] = Application()
+        app.mount("/mounted", app_with("/a"))
+        scope = http_scope(path, raw_path=b"/mounted/a/", root_path="/api")
+        assert (await Exchange(scope).run(app)).headers["location"] == "/api/mounted/a"
+
     async def test_a_server_without_raw_path(self) -> None:
         exchange = await Exchange(http_scope("/a b/", raw_path=None)).run(app_with("/a b"))
         assert exchange.headers["location"] == "/a%20b"

@@ -39,15 +39,20 @@ def target_uri(scope: Scope, host: str | None) -> URL:
 
 
 def quoted_path(scope: Scope) -> str:
-    """Return the path as it was quoted, with the prefix of the mount, which not every server puts there."""
-    raw_path = scope.get("raw_path")
-    if raw_path is None:
-        return quote(scope["path"])
-    path = quote(raw_path.partition(b"?")[0], safe=_SENT)
+    """Return the path as it was quoted, with the prefix of the mount.
+
+    Some servers put the prefix into ``path`` alone, and some, behind a proxy that takes it off, nowhere.
+    """
+    path = scope["path"]
     root_path = scope.get("root_path", "").rstrip("/")
-    if root_path and root_path + unquote(path) == scope["path"]:
-        return quote(root_path) + path
-    return path
+    raw_path = scope.get("raw_path")
+    quoted = quote(path) if raw_path is None else quote(raw_path.partition(b"?")[0], safe=_SENT)
+    if not root_path:
+        return quoted
+    if not f"{path}/".startswith(f"{root_path}/"):
+        return quote(root_path) + quoted
+    prefix = path.removesuffix(unquote(quoted))
+    return quote(prefix) + quoted if prefix != path and root_path.startswith(prefix) else quoted
 
 
 def quoted_query(scope: Scope) -> str:
