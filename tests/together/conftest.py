@@ -8,6 +8,7 @@ import pytest
 
 pytest.register_assert_rewrite(
     "tests.together.contract",
+    "tests.together.feature_contract",
     "tests.together.websocket_contract",
     "tests.together.framework_websockets",
     "tests.together.deviations",

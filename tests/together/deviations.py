@@ -86,6 +86,10 @@ DEVIATIONS: Final[dict[str, dict[str, Deviation]]] = {
             "ends without telling the application",
             seen="the application has written ''",
         ),
+        "lifespan_of_a_mounted_application": Deviation(
+            "never runs the lifespan, so asgiweb runs no other: the mounted application has no state",
+            seen="500",
+        ),
         "empty_messages": Deviation(
             "does not send empty messages",
             seen="['the last'] == ['', b'', 'the last']",

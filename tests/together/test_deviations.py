@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.together.contract import CONTRACT
 from tests.together.deviations import DEVIATIONS
+from tests.together.feature_contract import FEATURE_CONTRACT
 from tests.together.framework_websockets import FRAMEWORK_WEBSOCKETS
 from tests.together.servers import COMMANDS
 from tests.together.websocket_contract import WEBSOCKET_CONTRACT
@@ -33,5 +34,7 @@ def test_it_names_peers_alone() -> None:
 
 
 def test_it_names_points_of_the_contract() -> None:
-    points = {point.__name__ for point in (*CONTRACT, *WEBSOCKET_CONTRACT, *FRAMEWORK_WEBSOCKETS)}
+    points = {
+        point.__name__ for point in (*CONTRACT, *FEATURE_CONTRACT, *WEBSOCKET_CONTRACT, *FRAMEWORK_WEBSOCKETS)
+    }
     assert {name for deviations in DEVIATIONS.values() for name in deviations} <= points
