@@ -32,9 +32,13 @@ TRIES = 200
 #: Names of rooms, one for each test, so that nobody meets those of another.
 ROOMS = (f"room {number}" for number in itertools.count())
 
-#: Keeps the codes with which a page's websockets were closed.
-CLOSE_CODES = """
+#: Keeps the codes with which a page's websockets were closed, and what its status has been.
+HISTORY = """
 window.closeCodes = [];
+window.statuses = [];
+new MutationObserver((changes) => {
+  for (const { target } of changes) if (target.matches?.("[role=status]")) statuses.push(target.textContent);
+}).observe(document, { subtree: true, childList: true });
 window.WebSocket = class extends WebSocket {
   constructor(...address) {
     super(...address);
@@ -65,7 +69,7 @@ class Window:
     def __init__(self, browser: Browser) -> None:
         context = browser.new_context(locale="en-GB")
         context.set_default_timeout(PATIENCE)
-        context.add_init_script(CLOSE_CODES)
+        context.add_init_script(HISTORY)
         self.page = context.new_page()
         self.faults: list[str] = []
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
@@ -92,7 +96,8 @@ class Window:
         expect(self.status).to_have_text("connected")
 
     def reconnecting(self) -> None:
-        expect(self.status).to_have_text("reconnecting…")
+        """Wait until it has lost its connection; it may have the next one already."""
+        self.page.wait_for_function("statuses.includes('reconnecting…')", polling=50)
 
     def say(self, text: str) -> None:
         self.message.fill(text)

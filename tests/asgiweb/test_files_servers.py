@@ -90,7 +90,13 @@ def server(request: pytest.FixtureRequest, root: Path) -> Iterator[Server]:
         environment={"ASGIWEB_TEST_FILES": str(root), "PYTHONWARNINGS": "ignore"},
     )
     with program:
+        wait_until(lambda: accepts(port))  # granian says that it is ready before it listens
         yield Server(request.param, port, program.process.pid, root)
+
+
+def accepts(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
