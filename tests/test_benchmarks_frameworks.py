@@ -24,6 +24,9 @@ from benchmarks.results import Outcome, ScenarioResult
 from benchmarks.scenarios import FASTEST
 from benchmarks.servers import SERVERS, Running
 
+#: The tools and their client; what they measure has tests of its own.
+pytestmark = pytest.mark.once
+
 #: Each framework once.
 TESTED = [
     "asgiweb on asgiserve",

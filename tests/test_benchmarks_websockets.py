@@ -29,6 +29,9 @@ from benchmarks.websockets.servers import (
     what_is_wrong,
 )
 
+#: The tools and their client; what they measure has tests of its own.
+pytestmark = pytest.mark.once
+
 #: Those which do not compress, whatever they are asked.
 PLAIN = {"granian", "daphne"}
 

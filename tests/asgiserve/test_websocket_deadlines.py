@@ -133,7 +133,7 @@ def test_pings_of_a_client_that_does_not_read_are_not_collected(serve: Serve) ->
         for _ in range(100):
             client.send(ping * 500)
         client.send(frame(PING, b"the last") + text("done"))
-        buffer_of(client, 1_000_000)  # windows smaller than a segment of the loopback cost 27 s of TCP's timers
+        buffer_of(client, 1_000_000)  # or TCP waits: windows below a segment cost 27 s
         pongs = []
         while (found := client.frame()) != Frame(TEXT, b"done"):
             assert found.opcode == PONG

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,8 @@ def test_terminal_that_is_closed_ends_what_was_started_from_it(workers: str) -> 
 
 def test_signal_to_the_whole_group_is_one_signal() -> None:
     """systemd sends it to all processes of a service; workers then get another one from their parent."""
-    for _ in range(5):
+
+    def serve_and_stop() -> None:
         with Program("program", "--workers", "2", *QUIET) as server, server.connect() as client:
             server.wait_for(" serves", times=2)
             client.send(get("/slow"))
@@ -187,6 +189,10 @@ def test_signal_to_the_whole_group_is_one_signal() -> None:
             os.killpg(server.process.pid, signal.SIGTERM)
             assert client.response().body == b"at last"
             assert server.exit_code() == 0
+
+    with ThreadPoolExecutor() as pool:
+        for ended in [pool.submit(serve_and_stop) for _ in range(5)]:
+            ended.result()
 
 
 # Recycling

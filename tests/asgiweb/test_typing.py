@@ -47,6 +47,7 @@ def project(tmp_path: Path) -> Path:
 
 
 @needs_node
+@pytest.mark.once
 @pytest.mark.timeout(PATIENCE)
 def test_pyright_accepts_what_is_right_and_refuses_each_mistake(project: Path) -> None:
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
@@ -62,6 +63,7 @@ def test_pyright_accepts_what_is_right_and_refuses_each_mistake(project: Path) -
     assert report["summary"]["filesAnalyzed"] == len(list(project.rglob("*.py")))
 
 
+@pytest.mark.once
 @pytest.mark.timeout(PATIENCE)
 def test_mypy_accepts_what_is_right_and_refuses_each_mistake(project: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--no-error-summary"]
