@@ -15,8 +15,12 @@ import pytest
 #: Seconds for a server to start or to end on a busy machine.
 PATIENCE = 60.0
 
-#: Where Debian has the programs of the server, which are not in PATH; the newest version counts.
-DIRECTORIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+#: Where Debian has the programs of the server, which are not in PATH; the newest version counts. Clients are
+#: in such directories, too.
+DIRECTORIES = sorted(
+    (path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")),
+    key=lambda path: int(path.parent.name),
+)
 
 #: Tests that need the server; CI has to have it.
 needs_postgresql = pytest.mark.skipif(
