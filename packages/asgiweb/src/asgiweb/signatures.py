@@ -115,11 +115,13 @@ def _bind(
 
 
 def _takes_by_position(handler: Callable[..., Any], second: Argument, name: str) -> bool:
+    if second.name != name or second.kind is not _POSITIONAL_OR_KEYWORD:
+        return False
+    if _is_plain(handler):
+        return True
     # What a decorator shows is the signature of what is below it; it may take all but the first by name only.
     plain = inspect.isfunction(handler) or inspect.ismethod(handler)
-    if not plain or hasattr(handler, "__wrapped__") or hasattr(handler, "__signature__"):
-        return False
-    return second.name == name and second.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return plain and not hasattr(handler, "__wrapped__") and not hasattr(handler, "__signature__")
 
 
 def _bind_one(

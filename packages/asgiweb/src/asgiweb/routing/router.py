@@ -69,10 +69,12 @@ class Router:
     def register(self, definition: Definition, layers: tuple[Layer, ...] = ()) -> Route:
         """Register what was defined, in the groups that it is in. RegistrationError."""
         options = cast(RouteOptions, definition.options)
-        path = "".join([*(layer.prefix for layer in layers), definition.path])
-        host = options.get("host")
-        for layer in reversed(layers):
-            host = layer.host if host is None else host
+        path, host, name = definition.path, options.get("host"), options.get("name")
+        if layers:
+            path = "".join([*(layer.prefix for layer in layers), path])
+            hosts = [host, *(layer.host for layer in reversed(layers))]
+            host = next((one for one in hosts if one is not None), None)
+            name = _full_name(name, layers)
         try:
             if layers and definition.path and not definition.path.startswith("/"):
                 raise RegistrationError("a path starts with '/'; in a group it may be empty")
@@ -90,7 +92,7 @@ class Router:
             definition.handler,
             bound_handler,
             definition.location,
-            name=_full_name(options.get("name"), layers),
+            name=name,
             middlewares=middlewares,
             max_body_size=options.get("max_body_size"),
             form_limits=options.get("form_limits"),
@@ -269,9 +271,9 @@ def _with_labels(scope: Scope, segments: list[str]) -> list[str]:
 
 
 def _bind(definition: Definition, pattern: Pattern) -> Handler:
-    types = {parameter.name: parameter.converter.type for parameter in pattern.parameters}
     if definition.methods == (MOUNT,):
         return mounted(definition.handler, len(pattern.segments))
+    types = {parameter.name: parameter.converter.type for parameter in pattern.parameters}
     if definition.methods == (WEBSOCKET,):
         return conversation(bind_websocket_handler(definition.handler, types))
     return bind_handler(definition.handler, types)
