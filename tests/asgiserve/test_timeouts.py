@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from typing import TypeVarTuple
 
@@ -223,19 +224,15 @@ def test_body_that_the_application_does_not_read_is_not_held_against_the_client(
 
     with serve_twice(on_http(handler), request_timeout=SOON) as server, server.connect() as client:
         size = 20_000_000
-        client.socket.setblocking(False)
-        data = memoryview(post(b"x" * size))
-        try:
-            while data:
-                data = data[client.socket.send(data) :]
-        except BlockingIOError:
-            pass
-        client.socket.settimeout(PATIENCE)
-        with server.connect() as watch, server.connect() as watch_too:
-            assert watch.closed()
-            assert watch_too.closed()
-        release.happen(None)
-        client.send(data.tobytes())
+        # It has always something to send: the server may take it late, and then wait for more.
+        with ThreadPoolExecutor() as pool:
+            sending = pool.submit(client.send, post(b"x" * size))
+            with server.connect() as watch, server.connect() as watch_too:
+                assert watch.closed()
+                assert watch_too.closed()
+            assert not sending.done()
+            release.happen(None)
+            sending.result(PATIENCE)
         assert client.response().body == str(size).encode()
 
 
