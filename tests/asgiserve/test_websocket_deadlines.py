@@ -126,13 +126,22 @@ def test_client_that_reads_nothing_is_cut(serve_twice: Serve, size: int, kind: s
 
 def test_pings_of_a_client_that_does_not_read_are_not_collected(serve: Serve) -> None:
     """Of what it did not take only the last ping has to be answered: RFC 6455, Section 5.5.3."""
-    with serve(echo) as server, WebSocket(server.address) as client:
+    arrived: Moment[None] = Moment()
+
+    async def handler(receive: Receive, send: Send) -> None:
+        message = await receive()
+        arrived.happen(None)
+        await send({"type": "websocket.send", "text": message["text"]})
+        await receive()
+
+    with serve(on_websocket(handler)) as server, WebSocket(server.address) as client:
         buffer_of(client, 16384)
         client.open()
         ping = frame(PING, b"x" * 125)
         for _ in range(100):
             client.send(ping * 500)
         client.send(frame(PING, b"the last") + text("done"))
+        arrived.wait()  # and so have the pings before it
         buffer_of(client, 1_000_000)  # or TCP waits: windows below a segment cost 27 s
         pongs = []
         while (found := client.frame()) != Frame(TEXT, b"done"):
