@@ -226,6 +226,16 @@ def sending_ends_behind_unread_messages(server: Server) -> None:
         assert end_of(server, key)
 
 
+def sending_without_pause_ends(server: Server) -> None:
+    """/without-pause ends too, at whatever moment of the closing handshake it sends; nothing is logged."""
+    for _ in range(20):
+        key = unique()
+        with opened(server, f"/without-pause/{key}", max_queue=None) as client:
+            assert received(client) == "tick"
+        assert end_of(server, key)
+    assert "websocket '/without-pause" not in server.output
+
+
 def both_ways(server: Server) -> None:
     """/both-ways sends from one task what it likes, and from another what is received."""
     with opened(server, "/both-ways") as client:
@@ -271,6 +281,7 @@ WEBSOCKET_CONTRACT: Final[tuple[Point, ...]] = (
     lost_connection,
     sending_ends,
     sending_ends_behind_unread_messages,
+    sending_without_pause_ends,
     both_ways,
     shutdown_while_open,
 )

@@ -167,6 +167,17 @@ async def ticking(ws: WebSocket[State], key: str) -> None:
             ends[key] = (end.code, end.reason)
 
 
+@app.websocket("/without-pause/{key}")
+async def without_pause(ws: WebSocket[State], key: str) -> None:
+    async with ws:
+        try:
+            while True:
+                await ws.send_text("tick")
+                await asyncio.sleep(0)
+        except WebSocketDisconnect as end:
+            ends[key] = (end.code, end.reason)
+
+
 @app.websocket("/both-ways")
 async def both_ways(ws: WebSocket[State]) -> None:
     async def count() -> None:

@@ -17,6 +17,9 @@ HELD_SIZE = 65536
 #: What a message counts for beside its data: empty ones take room, too.
 _MESSAGE_SIZE = 256
 
+#: What daphne lets through from autobahn between a client's close frame and "websocket.disconnect".
+_DAPHNE_DISCONNECTED = "Disconnected"
+
 
 class DisconnectWatch:
     """``receive`` and ``send`` as a server of ASGI 2.4 has them, over those of an older one.
@@ -80,7 +83,12 @@ class DisconnectWatch:
                 self._reader = asyncio.create_task(self._read_ahead())
         if self._left:
             raise ConnectionResetError("the client has left")
-        await self._send(message)
+        try:
+            await self._send(message)
+        except RuntimeError as error:
+            if type(error).__name__ != _DAPHNE_DISCONNECTED:
+                raise
+            raise ConnectionResetError("the client is leaving") from error
 
     def stop(self) -> None:
         """End the task that reads ahead, if there is one."""
