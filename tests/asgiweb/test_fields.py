@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum, IntEnum
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 from urllib.parse import urlencode
 from uuid import UUID
@@ -188,6 +189,19 @@ def test_what_has_no_names_is_no_model_of_a_query(model: Any) -> None:
     for _ in range(2):
         with pytest.raises(TypeError, match="query"):
             query(model, "a=1")
+
+
+@dataclass
+class Folder:
+    path: Path
+    size: int = 0
+
+
+def test_a_type_of_a_field_that_no_text_becomes_is_a_fault_of_the_model() -> None:
+    with pytest.raises(NotImplementedError, match="no Path"):
+        query(Folder, "path=a")
+    with pytest.raises(NotImplementedError, match="no Path"):
+        query(dict[str, Path], "path=a")
 
 
 def test_a_query_of_many_names_takes_linear_time() -> None:

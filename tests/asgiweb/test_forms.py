@@ -510,6 +510,15 @@ async def test_files_are_fields_of_a_model() -> None:
         assert caught.value.members["errors"][0]["pointer"] == pointer
 
 
+async def test_a_field_that_is_neither_text_nor_file_is_a_fault_of_the_model() -> None:
+    class Saved(msgspec.Struct):
+        file: Path
+
+    for body in ([part("file", b"1", "a"), b"--b--"], [part("file", b"1"), b"--b--"]):
+        with pytest.raises(NotImplementedError, match="no Path"):
+            await request_of(body).form(Saved)
+
+
 async def test_files_are_fields_of_a_dataclass() -> None:
     @dataclasses.dataclass
     class Picture:

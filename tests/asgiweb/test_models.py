@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Number
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import msgspec
@@ -160,6 +162,34 @@ async def test_a_model_that_msgspec_does_not_know_is_a_fault() -> None:
 
     async with client_of(app) as client:
         assert (await client.post("/", json=[])).status_code == 500
+
+
+class Unknown:
+    """A class that msgspec makes nothing of, such as a model of another library."""
+
+
+@dataclass
+class Holder:
+    unknown: Unknown
+
+
+@pytest.mark.parametrize(
+    ("body", "model"),
+    [(b"{}", Unknown), (b"[{}]", list[Unknown]), (b'{"unknown": 1}', Holder), (b'"a"', Path)],
+)
+async def test_a_class_that_msgspec_does_not_know_is_a_fault_of_the_model(body: bytes, model: Any) -> None:
+    name = "Path" if model is Path else "Unknown"
+    with pytest.raises(NotImplementedError, match=f"no {name}.*Struct"):
+        await request_of(body).json(model)
+    with pytest.raises(NotImplementedError):
+        decode_json(body, model)
+
+
+async def test_a_value_that_is_what_an_abstract_class_asks_for_is_taken() -> None:
+    numbers: list[Any] = await request_of(b"[1]").json(list[Number])
+    assert numbers == [1]
+    with pytest.raises(HTTPUnprocessableContent, match="Expected `Number`, got `str`"):
+        await request_of(b'["1"]').json(list[Number])
 
 
 async def test_the_answer_is_422() -> None:

@@ -7,15 +7,17 @@ means that nothing was filled in. And a checkbox says "on".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from multidict import MultiMapping
 
-from .models import IN_A_VALUE, explain, misfit
+from .models import IN_A_VALUE, explain, misfit, refuse_unknown
+
+Hook: TypeAlias = Callable[[Any, Any], Any]
 
 _NOTHING = object()
 
@@ -62,8 +64,11 @@ class Field:
         return value
 
 
-def convert_fields(pairs: Iterable[tuple[str, Any]], model: Any) -> Any:
-    """Make a ``model`` of names and values, texts or files. Misfit if they do not fit."""
+def convert_fields(pairs: Iterable[tuple[str, Any]], model: Any, hook: Hook = refuse_unknown) -> Any:
+    """Make a ``model`` of names and values, texts or files. Misfit if they do not fit.
+
+    ``hook`` is called for values of types that msgspec does not know.
+    """
     try:
         fields, others = _fields(model)
     except TypeError:
@@ -79,7 +84,7 @@ def convert_fields(pairs: Iterable[tuple[str, Any]], model: Any) -> Any:
         if value is not _NOTHING:
             data[name] = value
     try:
-        return msgspec.convert(data, model, strict=False)
+        return msgspec.convert(data, model, strict=False, dec_hook=hook)
     except msgspec.ValidationError as error:
         raise _misfit(error, data, model) from None
 

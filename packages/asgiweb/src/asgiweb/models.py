@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_origin
 from urllib.parse import quote
 
 import msgspec
@@ -67,13 +67,31 @@ def _decoder(model: Any) -> msgspec.json.Decoder[Any]:
         return _kept_decoder(model)
     except TypeError:
         # It cannot be a key of the cache, or msgspec does not know it and says so again.
-        return msgspec.json.Decoder(model)
+        return msgspec.json.Decoder(model, dec_hook=refuse_unknown)
 
 
 # To make a decoder costs several times what a small message does. Models come from code, and are few.
 @lru_cache(maxsize=256)
 def _kept_decoder(model: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(model)
+    return msgspec.json.Decoder(model, dec_hook=refuse_unknown)
+
+
+#: What JSON is made of. Texts of queries and forms are among it.
+_PLAIN = (str, int, float, bool, type(None), list, dict)
+
+
+def refuse_unknown(kind: Any, value: Any) -> Any:
+    """Tell a class that msgspec makes nothing of; it calls this for a value that should be one.
+
+    NotImplementedError: no client can send such a thing, so a 422 would blame the wrong side.
+    """
+    cls = get_origin(kind) or kind
+    if isinstance(value, cls) or any(issubclass(plain, cls) for plain in _PLAIN):
+        return value  # msgspec compares it with the class
+    raise NotImplementedError(
+        f"no {cls.__name__} can be made of what clients send: models are Structs of msgspec, dataclasses, "
+        f"TypedDicts, and what these may hold"
+    )
 
 
 def misfit(what: str, detail: str, **place: str) -> HTTPUnprocessableContent:

@@ -17,7 +17,7 @@ from ..exceptions import (
 )
 from ..fields import Misfit, convert_fields
 from ..headers import media_type
-from ..models import json_pointer, misfit
+from ..models import json_pointer, misfit, refuse_unknown
 from .data import FormData
 from .limits import FormLimits
 from .spool import Memory, Spool, close_files
@@ -113,6 +113,11 @@ async def _read_multipart(body: BodyReader, content_type: str, limits: FormLimit
 def form_into(form: FormData, model: Any) -> Any:
     """Make a ``model`` of a form. HTTPUnprocessableContent that says which field does not fit."""
     try:
-        return convert_fields(form.items(), model)
+        return convert_fields(form.items(), model, _refuse_unknown)
     except Misfit as error:
         raise misfit("form", error.detail, pointer=json_pointer(error.steps)) from None
+
+
+def _refuse_unknown(kind: Any, value: Any) -> Any:
+    # A text where a file is wanted is the client's mistake.
+    return value if kind is UploadedFile else refuse_unknown(kind, value)
