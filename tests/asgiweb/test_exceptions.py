@@ -85,6 +85,17 @@ def test_a_redirection_carries_its_location() -> None:
     assert HTTPSeeOther(URL("/a")).response().headers["location"] == "/a"
 
 
+def test_the_headers_of_a_redirection_have_its_location_for_who_answers_it() -> None:
+    assert HTTPFound("/a b", headers={"x": "y"}).headers == {"location": "/a%20b", "x": "y"}
+
+
+def test_a_status_is_no_detail() -> None:
+    with pytest.raises(TypeError, match=r"write HTTPNotFound\(\.\.\.\) for 404"):
+        HTTPException(404)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="int"):
+        HTTPNotFound(7)  # type: ignore[arg-type]
+
+
 def test_a_redirection_may_have_headers() -> None:
     assert HTTPFound("/", headers={"x": "y"}).response().headers["x"] == "y"
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .problems import problem_response
-from .response import Response, redirect
+from .response import Response, location_header, redirect
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -41,6 +41,8 @@ class HTTPException(Exception):
         headers: Mapping[str, str] | None = None,
         members: Mapping[str, Any] | None = None,
     ) -> None:
+        if not isinstance(detail, str):
+            raise TypeError(_no_detail(type(self), detail))
         super().__init__(detail)
         self.detail = detail or self.title
         self.headers = dict(headers) if headers else {}
@@ -61,12 +63,22 @@ class HTTPException(Exception):
         return problem_response(self, request)
 
 
+def _no_detail(kind: type[HTTPException], detail: object) -> str:
+    """Say what to write instead: other frameworks take the status here."""
+    for group in (HTTPRedirection, HTTPClientError, HTTPServerError):
+        for each in group.__subclasses__():
+            if each.status == detail:
+                return f"each status has its own class: write {each.__name__}(...) for {detail}"
+    return f"the detail of {kind.__name__} is text, not {type(detail).__name__}"
+
+
 class HTTPRedirection(HTTPException):
     """3xx: what is asked for is at ``location``, a URL that may be relative to the request's."""
 
     def __init__(self, location: str | URL, *, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(headers=headers)
         self.location = str(location)
+        # Among the headers, so that an error handler that keeps these still redirects.
+        super().__init__(headers={**(headers or {}), "location": location_header(location)})
 
     def response(self, request: Request[Any] | None = None) -> Response:
         """Make the answer: no body, and the location."""

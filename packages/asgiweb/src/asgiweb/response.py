@@ -215,5 +215,10 @@ def redirect(location: str | URL, status: int = 303, *, headers: Headers | None 
     303 makes the next request a GET; 307 and 308 keep its method and body.
     """
     response = Response(None, status, headers=headers)
-    response.headers["location"] = quote(str(location), safe="%/:?#[]@!$&'()*+,;=~")
+    response.headers["location"] = location_header(location)
     return response
+
+
+def location_header(location: str | URL) -> str:
+    """Write a location as the header has it: quoted where it has to be."""
+    return quote(str(location), safe="%/:?#[]@!$&'()*+,;=~")
