@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -79,6 +80,12 @@ def test_names_are_tokens(name: str) -> None:
 @pytest.mark.parametrize("value", ["a b", "a;b", "a,b", 'a"b', "a\\b", "caf\xe9", "a\r\nb", "a\n"])
 def test_values_that_browsers_would_cut_are_refused_with_advice(value: str) -> None:
     with pytest.raises(HeaderError, match="urllib"):
+        format_cookie("a", value)
+
+
+@pytest.mark.parametrize("value", [5, None, b"a"])
+def test_a_value_is_text(value: Any) -> None:
+    with pytest.raises(HeaderError, match=f"'a'.*{type(value).__name__}"):
         format_cookie("a", value)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from yarl import URL
 
 from asgiweb import HeaderError
 from asgiweb.headers import charset, content_type_pair, header_pair, media_type
@@ -37,6 +40,12 @@ def test_a_name_that_was_refused_is_refused_again() -> None:
 def test_what_latin_1_cannot_say_is_refused_with_advice() -> None:
     with pytest.raises(HeaderError, match="encode"):
         header_pair("x", "\u20ac")
+
+
+@pytest.mark.parametrize("value", [5, None, URL("/a"), b"a", ["a"]])
+def test_a_value_is_text(value: Any) -> None:
+    with pytest.raises(HeaderError, match=f"'x'.*{type(value).__name__}"):
+        header_pair("x", value)
 
 
 def test_a_content_type_is_checked_like_any_other_header() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from asgiweb import Application, Request, Response, StateError
+from asgiweb import Application, RegistrationError, Request, Response, StateError
 from asgiweb.asgi import Message, Scope
 from tests.asgiweb.exchange import Exchange, http_scope
 
@@ -282,3 +282,11 @@ class TestFailures:
         with pytest.raises(asyncio.CancelledError):
             await server.ended()
         assert events == ["enter", "leave"]
+
+
+def test_a_generator_without_its_decorator_is_refused_with_its_place() -> None:
+    async def forgotten(app: Application[State]) -> AsyncIterator[State]:
+        yield State("a")
+
+    with pytest.raises(RegistrationError, match=r"test_lifespan\.py.*forgotten.*@asynccontextmanager"):
+        Application[State](lifespan=forgotten)  # type: ignore[arg-type]

@@ -205,6 +205,26 @@ class TestRefusal:
         for handler in (nothing, by_name):
             assert "takes the request by position" in refused(handler)
 
+    def test_a_handler_that_takes_a_parameter_in_place_of_the_request(self) -> None:
+        async def handler(id: int) -> Response:
+            return Response()
+
+        async def other(id: int, name: str) -> Response:
+            return Response()
+
+        assert "'id' would be the request" in refused(handler, {"id": int})
+        assert "'id' would be the request" in refused(other, {"id": int, "name": str})
+
+    async def test_a_request_may_be_called_like_a_parameter_that_nobody_asks_for(self) -> None:
+        async def handler(request: Request) -> Response:
+            return Response(str(request.match_info["request"]))
+
+        async def bare(request):  # type: ignore[no-untyped-def]
+            return Response(str(request.match_info["request"]))
+
+        for each in (handler, bare):
+            assert await called(each, {"request": str}, request="a") == b"a"
+
     def test_parameters_are_given_by_name(self) -> None:
         async def handler(request: Request, id: int, /) -> Response:
             return Response()
@@ -255,6 +275,21 @@ class TestPairs:
                 check(function)
             assert message in str(caught.value)
             assert location_of(function) in str(caught.value)
+
+    @pytest.mark.parametrize("check", [check_middleware, check_error_handler])
+    def test_a_class_is_refused_with_what_to_write_instead(self, check: Callable[[Any], None]) -> None:
+        class Timing:
+            async def __call__(self, request: Request, other: Any) -> Response:
+                return Response()
+
+        with pytest.raises(RegistrationError, match=r"Timing is a class: .* Timing\(\.\.\.\)"):
+            check(Timing)
+
+    @pytest.mark.parametrize("check", [check_middleware, check_error_handler])
+    def test_what_cannot_be_called_is_said_to_be_no_function(self, check: Callable[[Any], None]) -> None:
+        for thing in ("http", None):
+            with pytest.raises(RegistrationError, match=f"{thing!r} is no function"):
+                check(thing)
 
 
 class TestPlainFunctions:

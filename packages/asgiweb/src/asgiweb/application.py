@@ -13,7 +13,7 @@ from .chain import compose, compose_route, not_a_response
 from .error_handlers import ErrorHandlers, check_key
 from .errors import ClientDisconnected, RegistrationError, StateError
 from .handlers import AnyErrorHandler, ErrorHandler, Handler, Hook, Lifespan, Middleware
-from .lifespan import run_lifespan
+from .lifespan import check_lifespan, run_lifespan
 from .request import Request
 from .response import BODILESS, Response
 from .routing import Definition, Group, Route, RouteDecorators, Router
@@ -67,6 +67,7 @@ class Application(RouteDecorators[State]):
         #: The routes, and ``add_get`` and its like for handlers that are defined elsewhere.
         self.router = Router()
         self.trailing_slash = trailing_slash
+        check_lifespan(lifespan)
         self.lifespan = lifespan
         #: Functions that are called with the application before the first request, in this order.
         self.on_startup: list[Hook[State]] = []

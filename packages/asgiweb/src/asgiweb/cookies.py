@@ -87,6 +87,8 @@ def format_cookie(
 def _check(name: str, value: str, path: str | None, domain: str | None) -> None:
     if _NAME.fullmatch(name) is None:
         raise HeaderError(f"cookie {name!r}: not a name, which is letters, digits and !#$%&'*+-.^_`|~")
+    if not isinstance(value, str):
+        raise HeaderError(f"cookie {name!r}: a value is text, not {type(value).__name__}")
     if _VALUE.fullmatch(value) is None:
         raise HeaderError(
             f"cookie {name!r}: spaces, quotes, commas, semicolons, backslashes and what is not ASCII cannot "

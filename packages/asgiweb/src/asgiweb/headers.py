@@ -22,13 +22,18 @@ TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 def header_pair(name: str, value: str) -> HeaderPair:
     """Render one header field. HeaderError if it cannot be sent as it is."""
-    if "\n" in value or "\r" in value or "\0" in value:
-        raise HeaderError(f"header {name!r}: CR, LF and NUL cannot be in a value: {value!r}")
     try:
+        if "\n" in value or "\r" in value or "\0" in value:
+            raise HeaderError(f"header {name!r}: CR, LF and NUL cannot be in a value: {value!r}")
         return _field_name(name), value.encode("latin-1")
     except UnicodeEncodeError:
         message = f"header {name!r}: encode what is outside of Latin-1 first, in {value!r}"
         raise HeaderError(message) from None
+    except (TypeError, AttributeError):
+        if isinstance(value, str):
+            raise
+        kind = type(value).__name__
+        raise HeaderError(f"header {name!r}: a value is text, not {kind}: str(...) makes it one") from None
 
 
 # Names come from code and repeat. Values come from anywhere: they are checked each time, and never kept.

@@ -13,20 +13,32 @@ import inspect
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .asgi import FAULTS, SHUTDOWN, Receive, Scope, Send
 from .background import Background
-from .handlers import Hook
+from .errors import RegistrationError
+from .handlers import Hook, Lifespan
 from .routing.mounts import state_key
 from .routing.route import MOUNT, Route
 from .shutdown import hearing_signals
+from .signatures import location_of
 from .typevars import State
 
 if TYPE_CHECKING:
     from .application import Application
 
 logger = logging.getLogger("asgiweb")
+
+
+def check_lifespan(lifespan: Lifespan[Any] | None) -> None:
+    """RegistrationError, with file and line, for a function that lacks its decorator."""
+    kinds = (inspect.isasyncgenfunction, inspect.iscoroutinefunction, inspect.isgeneratorfunction)
+    if lifespan is not None and any(is_kind(lifespan) for is_kind in kinds):
+        raise RegistrationError(
+            f"{location_of(lifespan)}: a lifespan is 'async def' with one 'yield', and has "
+            f"@asynccontextmanager (of contextlib) above it"
+        )
 
 
 async def run_lifespan(

@@ -84,6 +84,7 @@ def _bound(
         raise RegistrationError(f"a handler takes the {noun} by position, before the path's parameters")
     first, *others = arguments
     _check_subject(first, handler, subject)
+    _check_is_no_parameter(first, handler, types)
     if others and others[-1].kind is _VAR_KEYWORD:
         if first.name in types:
             raise RegistrationError(
@@ -142,6 +143,11 @@ def check_error_handler(handler: Callable[..., Any]) -> None:
 
 
 def _check_pair(function: Callable[..., Any], what: str, second: str) -> None:
+    if isinstance(function, type):
+        name = function.__name__
+        raise RegistrationError(f"{name} is a class: {what} is a function, or an object such as {name}(...)")
+    if not callable(function):
+        raise RegistrationError(f"{function!r} is no function: {what} is 'async def', with two arguments")
     what = f"{location_of(function)}: {what}"
     _check_async(function, what)
     try:
@@ -224,6 +230,18 @@ def _check_subject(argument: Argument, handler: Callable[..., Any], subject: typ
         raise RegistrationError(
             f"the handler wants a {wanted.__name__}, and here it is given a {subject.__name__}: "
             f"'@app.websocket' is for websockets, and '@app.get' and its like for requests"
+        )
+
+
+def _check_is_no_parameter(
+    first: Argument, handler: Callable[..., Any], types: Mapping[str, type[Any]]
+) -> None:
+    """Refuse ``handler(id: int)``, which asks for a parameter where the request comes."""
+    annotation = _evaluated(first.annotation, handler)
+    if first.name in types and annotation is not Any and _fits(types[first.name], annotation):
+        raise RegistrationError(
+            f"{first.name!r} would be the request: a handler takes that first, by position, and then the "
+            f"path's parameters"
         )
 
 
