@@ -15,12 +15,14 @@ from asgiweb import (
     HTTPException,
     HTTPForbidden,
     HTTPNotFound,
+    HTTPSeeOther,
     HTTPServiceUnavailable,
     RegistrationError,
     Request,
     Response,
+    json_response,
 )
-from tests.asgiweb.exchange import Exchange
+from tests.asgiweb.exchange import Exchange, client_of
 
 
 def failing(error: Exception, **settings: Any) -> Application[Any]:
@@ -233,3 +235,21 @@ async def test_a_client_that_leaves_has_no_answer_and_no_handler(caplog: pytest.
     exchange = await Exchange().run(app)
     assert exchange.sent == []
     assert caplog.records == []
+
+
+async def test_a_handler_of_all_http_exceptions_that_keeps_their_headers_redirects() -> None:
+    app = Application()
+
+    @app.error_handler(HTTPException)
+    async def answer(request: Request, error: HTTPException) -> Response:
+        return json_response({"error": error.title}, error.status, headers=error.headers)
+
+    @app.get("/a")
+    async def a(request: Request) -> Response:
+        raise HTTPSeeOther("/login page")
+
+    async with client_of(app) as client:
+        response = await client.get("/a/")
+        assert (response.status_code, response.headers["location"]) == (308, "/a")
+        response = await client.get("/a")
+        assert (response.status_code, response.headers["location"]) == (303, "/login%20page")
