@@ -170,6 +170,6 @@ def run_to_end(*arguments: str, directory: Path = ROOT, **environment: str) -> E
         text=True,
         cwd=directory,
         env={**clean_environment(), **environment},
-        timeout=STARTING,
+        timeout=3 * STARTING,  # some start workers several times
         check=False,
     )

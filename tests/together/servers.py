@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).parents[2]
 LIMIT: Final = 30.0
 
 #: Seconds that a client waits for the next bytes.
-PATIENCE: Final = 5.0
+PATIENCE: Final = 10.0
 
 COMMANDS: Final[dict[str, Callable[[str, int], list[str]]]] = {
     "asgiserve": lambda app, port: [app, "--host", HOST, "--port", str(port)],

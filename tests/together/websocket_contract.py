@@ -324,7 +324,7 @@ def unique() -> str:
 
 def end_of(server: Server, key: str) -> Any:
     """Return code and reason that a handler has found, as soon as it has found them."""
-    deadline = time.monotonic() + LIMIT / 3
+    deadline = time.monotonic() + LIMIT
     with server.client() as http:
         while (response := http.get(f"/ends/{key}")).status_code == 404:
             assert time.monotonic() < deadline, "the handler has not ended"
