@@ -299,7 +299,7 @@ def is_running(pid: int) -> bool:
     """Whether there is such a process, and it has not ended."""
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it goes while its file is open
         return False
 
 

@@ -228,7 +228,7 @@ def sending_ends_behind_unread_messages(server: Server) -> None:
 
 def sending_without_pause_ends(server: Server) -> None:
     """/without-pause ends too, at whatever moment of the closing handshake it sends; nothing is logged."""
-    for _ in range(20):
+    for _ in range(4):
         key = unique()
         with opened(server, f"/without-pause/{key}", max_queue=None) as client:
             assert received(client) == "tick"
