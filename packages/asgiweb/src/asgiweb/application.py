@@ -83,8 +83,9 @@ class Application(RouteDecorators[State]):
         #: What mounted applications have put into the state of their lifespans, by ``state_key(app)``.
         self.mounted_states: dict[str, dict[str, Any]] = {}
         self._state: State = _UNSET
+        #: Whether faults are answered with the page for developers; may be changed at any time.
         self.debug = debug
-        self._errors = ErrorHandlers(error_handlers or {}, debug=debug)
+        self._errors = ErrorHandlers(error_handlers or {})
         self._middlewares: list[Middleware[State]] = []
         self._unrouted_endpoint: Handler = unrouted
         for middleware in middlewares:

@@ -39,11 +39,8 @@ class ErrorHandlers:
     def __init__(
         self,
         handlers: Mapping[type[Exception] | int, AnyErrorHandler],
-        *,
-        debug: bool,
         outer: ErrorHandlers | None = None,
     ) -> None:
-        self._debug = debug
         self._outer = outer
         self._by_class: dict[type[BaseException], AnyErrorHandler] = {}
         self._by_status: dict[int, AnyErrorHandler] = {}
@@ -52,7 +49,7 @@ class ErrorHandlers:
 
     def inside(self, handlers: Mapping[type[Exception] | int, AnyErrorHandler]) -> ErrorHandlers:
         """Return what asks these handlers first, and then the ones that are here."""
-        return ErrorHandlers(handlers, debug=self._debug, outer=self) if handlers else self
+        return ErrorHandlers(handlers, self) if handlers else self
 
     def add(self, key: type[Exception] | int, handler: AnyErrorHandler) -> None:
         """Let a handler answer a class of exceptions or a status. RegistrationError if there is one."""
@@ -72,7 +69,7 @@ class ErrorHandlers:
         if request.websocket is not None and request.websocket.accepted:
             return self._conversation_failed(request, error)
         handler = self._find(error)
-        if handler is None and not isinstance(error, HTTPException) and not self._debug:
+        if handler is None and not isinstance(error, HTTPException) and not request.app.debug:
             handler = self._for_faults()
             # last_resort() logs what it answers itself.
             if handler is not None:
@@ -97,7 +94,7 @@ class ErrorHandlers:
             except Exception as second:
                 error = second
         self._log(request, error)
-        if self._debug:
+        if request.app.debug:
             # Who runs without it, as everybody should who has visitors, does not load it.
             from .debug import debug_response
 
