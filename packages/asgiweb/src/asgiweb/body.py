@@ -275,6 +275,7 @@ def reader_of(scope: Scope, headers: Mapping[str, str], receive: Receive, limit:
 def _parse_length(content_length: str | None) -> int:
     if content_length is None:
         return 0
-    if content_length.isascii() and content_length.isdecimal():
+    # int() refuses texts of some thousand digits.
+    if content_length.isascii() and content_length.isdecimal() and len(content_length) <= 18:
         return int(content_length)
-    raise HTTPBadRequest("Content-Length is not a number")
+    raise HTTPBadRequest("Content-Length is not a number of bytes")
