@@ -128,6 +128,25 @@ class TestMethods:
     async def test_options_of_an_unknown_path_is_404(self, client: httpx.AsyncClient) -> None:
         assert (await client.options("/nothing")).status_code == 404
 
+    @pytest.mark.parametrize("trailing_slash", ["redirect", "ignore", "strict"])
+    async def test_options_of_the_server_as_a_whole(self, app: Application[Any], trailing_slash: Any) -> None:
+        # RFC 9110, 9.3.7.
+        app.trailing_slash = trailing_slash
+        exchange = await Exchange(http_scope("*", "OPTIONS")).run(app)
+        assert (exchange.status, exchange.body) == (204, b"")
+        assert (await Exchange(http_scope("*")).run(app)).status == 404
+
+    @pytest.mark.parametrize("path", ["x/users/7", "x/", "x/users/7/", "users/7", "x", "http://test/users/7"])
+    @pytest.mark.parametrize("method", ["GET", "OPTIONS", "DELETE"])
+    @pytest.mark.parametrize("trailing_slash", ["redirect", "ignore", "strict"])
+    async def test_a_path_that_begins_without_a_slash_is_that_of_no_route(
+        self, app: Application[Any], path: str, method: str, trailing_slash: Any
+    ) -> None:
+        # Some servers let such targets through; who looks at how a path begins must not be deceived.
+        app.trailing_slash = trailing_slash
+        app.mount("/users", Application())
+        assert (await Exchange(http_scope(path, method)).run(app)).status == 404
+
     async def test_options_may_have_a_handler(self, app: Application[Any], client: httpx.AsyncClient) -> None:
         @app.options("/users/{id:int}")
         async def options(request: Request) -> Response:
