@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket as StarletteWebSocket
 
 from asgiweb import Application, Group, Handler, RegistrationError, Request, Response, WebSocket
 from asgiweb.asgi import Message, Receive, Scope, Send
+from asgiweb.files import file_response
 from asgiweb.middleware import BodyLimit
 from asgiweb.testing import TestClient, WebSocketDenied
 from tests.asgiweb.exchange import Exchange, client_of, http_scope
@@ -62,6 +63,12 @@ async def doubling(request: Request, handler: Handler) -> Response:
 
     response.stream = pieces()
     return response
+
+
+async def collecting(request: Request, handler: Handler) -> Response:
+    response = await handler(request)
+    assert response.stream is not None
+    return Response(b"".join([piece async for piece in response.stream if isinstance(piece, bytes)]))
 
 
 async def asking(request: Request, handler: Handler) -> Response:
@@ -269,6 +276,20 @@ class TestAnswers:
         parent = mounting(app, middlewares=[doubling])
         assert (await Exchange(http_scope("/m/path")).run(parent)).body == b"0123456789" * 2
         assert (await Exchange(http_scope("/m/copy")).run(parent)).body == b"234" * 2 + b"56789" * 2
+
+    async def test_also_around_a_file_that_has_a_descriptor_and_nothing_else(self, tmp_path: Path) -> None:
+        path = tmp_path / "file"
+        path.write_bytes(bytes(range(256)) * 1000)
+        inner: Application[Any] = Application()
+
+        @inner.get("/file")
+        async def file(request: Request) -> Response:
+            return await file_response(request, path)
+
+        headers = [(b"host", b"test"), (b"range", b"bytes=1-200000")]
+        scope = http_scope("/m/file", headers=headers, extensions={"http.response.zerocopysend": {}})
+        exchange = await Exchange(scope).run(mounting(inner, middlewares=[collecting]))
+        assert exchange.body == path.read_bytes()[1:200001]
 
     async def test_a_body_that_a_middleware_has_read_comes_again(self) -> None:
         async def reading(request: Request, handler: Handler) -> Response:
