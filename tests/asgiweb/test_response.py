@@ -200,6 +200,13 @@ class TestCookies:
             "a=; Max-Age=0; Domain=example.org; Path=/x; SameSite=Lax; HttpOnly"
         )
 
+    def test_one_of_an_embedded_page_is_deleted_where_it_is(self) -> None:
+        response = Response("a")
+        response.delete_cookie("a", secure=True, samesite="none", partitioned=True)
+        assert response.headers["set-cookie"] == (
+            "a=; Max-Age=0; Path=/; SameSite=None; Secure; HttpOnly; Partitioned"
+        )
+
     def test_an_attribute_that_there_is_not_is_an_error(self) -> None:
         with pytest.raises(TypeError, match="maxage"):
             Response().set_cookie("a", "1", maxage=60)  # type: ignore[call-arg]  # that is the point
