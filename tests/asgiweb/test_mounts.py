@@ -874,6 +874,43 @@ class TestLifespans:
             assert (await client.get("/m")).status_code == 200
         assert "goes on without one" in caplog.text
 
+    @pytest.mark.parametrize("moment", ["while it runs", "while it stops"])
+    async def test_a_fault_after_the_start_is_logged(
+        self, moment: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            assert scope["type"] == "lifespan"
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            if moment == "while it stops":
+                await receive()
+            raise KeyError("inside")
+
+        async with TestClient(mounting(app)):
+            pass
+        (record,) = caplog.records
+        assert (record.levelname, record.message) == (
+            "ERROR",
+            "the lifespan of what is mounted at '/m' failed",
+        )
+        assert record.exc_info is not None
+
+    async def test_what_says_itself_that_its_stop_failed_is_reported_once(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.failed", "message": "stuck"})
+            raise KeyError("inside")
+
+        client = TestClient(mounting(app))
+        with pytest.raises(RuntimeError, match="stuck"):
+            async with client:
+                pass
+        assert [record.message for record in caplog.records] == ["the application's shutdown failed"]
+
     async def test_an_application_that_receives_for_ever_does_not_hold_up_the_stop(self) -> None:
         told: list[str] = []
 
