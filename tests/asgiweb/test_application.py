@@ -20,11 +20,13 @@ from asgiweb import (
     Request,
     Response,
     UrlError,
+    WebSocket,
+    WebSocketDisconnect,
     json_response,
 )
 from asgiweb.asgi import Message
 from tests.asgiweb.exchange import Exchange, client_of, http_scope
-from tests.asgiweb.scripted import websocket_scope
+from tests.asgiweb.scripted import ScriptedServer, websocket_scope
 
 
 @pytest.fixture
@@ -309,6 +311,43 @@ class TestDisconnects:
         assert exchange.sent == []
         assert reached == ["start"]
         assert [record.levelno for record in caplog.records] == [logging.DEBUG]
+
+    async def test_a_websocket_of_somebody_else_that_is_closed_is_a_fault(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        app = Application()
+        room: list[WebSocket] = []
+
+        @app.websocket("/room")
+        async def enter(ws: WebSocket) -> None:
+            async with ws:
+                room.append(ws)
+
+        @app.post("/room")
+        async def say(request: Request) -> Response:
+            await room[0].send_text("hello")
+            return Response("said")
+
+        @app.websocket("/refused")
+        async def refused(ws: WebSocket) -> None:
+            await room[0].send_text("hello")
+
+        @app.get("/stream")
+        async def stream(request: Request) -> Response:
+            async def pieces() -> AsyncIterator[bytes]:
+                yield b"a"
+                await room[0].send_text("hello")
+
+            return Response(pieces())
+
+        await ScriptedServer(scope=websocket_scope("/room")).run(app)
+        assert (await Exchange(http_scope("/room", "POST")).run(app)).status == 500
+        scope = websocket_scope("/refused", extensions={"websocket.http.response": {}})
+        assert (await ScriptedServer(scope=scope).run(app)).sent[0]["status"] == 500
+        messages = [record.message for record in caplog.records]
+        assert messages == ["POST '/room' failed", "websocket '/refused' failed"]
+        with pytest.raises(WebSocketDisconnect):
+            await Exchange(http_scope("/stream")).run(app)
 
     @pytest.mark.parametrize("sends", [0, 1])
     async def test_a_client_that_leaves_during_the_response(

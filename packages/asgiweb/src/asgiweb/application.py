@@ -11,7 +11,7 @@ from .asgi import Message, Receive, Scope, Send
 from .background import Background, P, Result
 from .chain import compose, compose_route, not_a_response
 from .error_handlers import ErrorHandlers, check_key
-from .errors import ClientDisconnected, RegistrationError, StateError
+from .errors import ClientDisconnected, RegistrationError, StateError, WebSocketDisconnect
 from .handlers import AnyErrorHandler, ErrorHandler, Handler, Hook, Lifespan, Middleware
 from .lifespan import run_lifespan
 from .request import Request
@@ -230,6 +230,8 @@ class Application(RouteDecorators[State]):
                 if response.background_work is not None:
                     self._background.start_all(response.background_work)
         except ClientDisconnected as error:
+            if isinstance(error, WebSocketDisconnect):
+                raise  # from a stream that talks to somebody else
             logger.debug("%s %r: %s", method, scope["path"], error)
         finally:
             if request.streams:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .asgi import FAULTS
-from .errors import ClientDisconnected, InvalidMessage, RegistrationError
+from .errors import ClientDisconnected, InvalidMessage, RegistrationError, WebSocketDisconnect
 from .exceptions import HTTPException, HTTPInternalServerError
 from .handlers import AnyErrorHandler
 from .request import Request
@@ -64,7 +64,7 @@ class ErrorHandlers:
 
     async def answer(self, request: Request[Any], error: Exception) -> Response:
         """Make a response of an exception. Raises ClientDisconnected, which is no fault and has no answer."""
-        if isinstance(error, ClientDisconnected):
+        if _has_left(request, error):
             raise error
         if request.websocket is not None and request.websocket.accepted:
             return self._conversation_failed(request, error)
@@ -86,7 +86,7 @@ class ErrorHandlers:
 
     def last_resort(self, request: Request[Any], error: Exception) -> Response:
         """Answer what no error handler does, such as what goes wrong in one, or while a head is rendered."""
-        if isinstance(error, ClientDisconnected):
+        if _has_left(request, error):
             raise error
         if isinstance(error, HTTPException):
             try:
@@ -131,3 +131,10 @@ class ErrorHandlers:
         faults = request.scope.get(FAULTS)
         if faults is not None:
             faults.append(error)
+
+
+def _has_left(request: Request[Any], error: Exception) -> bool:
+    """Tell whether there is nobody to answer. The end of a websocket that is not this one is a fault."""
+    if isinstance(error, WebSocketDisconnect):
+        return request.websocket is not None and request.websocket.close_code is not None
+    return isinstance(error, ClientDisconnected)
