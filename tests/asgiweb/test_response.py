@@ -176,6 +176,13 @@ class TestWithoutBody:
         assert exchange.body == b""
         assert exchange.complete
 
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    @pytest.mark.parametrize("stream", [True, False])
+    async def test_a_204_has_no_length_whoever_has_set_it(self, method: str, stream: bool) -> None:
+        # RFC 9110, 8.6.
+        response = Response(pieces() if stream else None, 204, headers={"content-length": "0"})
+        assert "content-length" not in (await sent(response, method)).headers
+
     async def test_a_stream_with_such_a_status_is_not_sent(self) -> None:
         exchange = await sent(Response(pieces(), 204))
         assert exchange.body == b""

@@ -163,7 +163,9 @@ class Response:
     def _header_pairs(self, headers: CIMultiDict[str], method: str) -> list[HeaderPair]:
         pairs = [header_pair(name, value) for name, value in headers.items()]
         # A length that somebody has set counts for a stream and for HEAD, where it cannot be known here.
-        if self.stream is None and method != "HEAD" and _CONTENT_LENGTH in headers:
+        # A 204 has none (RFC 9110, 8.6).
+        known = (self.stream is None and method != "HEAD") or self.status == 204
+        if known and _CONTENT_LENGTH in headers:
             return [pair for pair in pairs if pair[0] != b"content-length"]
         return pairs
 
