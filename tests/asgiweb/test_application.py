@@ -312,6 +312,22 @@ class TestDisconnects:
         assert reached == ["start"]
         assert [record.levelno for record in caplog.records] == [logging.DEBUG]
 
+    async def test_a_client_that_leaves_while_a_group_of_tasks_reads(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        app = Application()
+
+        @app.post("/")
+        async def upload(request: Request) -> Response:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(request.body())
+            return Response()
+
+        scope = http_scope(method="POST", headers=[(b"content-length", b"10")])
+        exchange = await Exchange(scope, body=[b"half"], leaves=True).run(app)
+        assert exchange.sent == []
+        assert caplog.records == []
+
     async def test_a_websocket_of_somebody_else_that_is_closed_is_a_fault(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:

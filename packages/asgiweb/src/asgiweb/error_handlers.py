@@ -64,8 +64,7 @@ class ErrorHandlers:
 
     async def answer(self, request: Request[Any], error: Exception) -> Response:
         """Make a response of an exception. Raises ClientDisconnected, which is no fault and has no answer."""
-        if _has_left(request, error):
-            raise error
+        _raise_disconnect(request, error)
         if request.websocket is not None and request.websocket.accepted:
             return self._conversation_failed(request, error)
         handler = self._find(error)
@@ -86,8 +85,7 @@ class ErrorHandlers:
 
     def last_resort(self, request: Request[Any], error: Exception) -> Response:
         """Answer what no error handler does, such as what goes wrong in one, or while a head is rendered."""
-        if _has_left(request, error):
-            raise error
+        _raise_disconnect(request, error)
         if isinstance(error, HTTPException):
             try:
                 return error.response(request)
@@ -133,8 +131,15 @@ class ErrorHandlers:
             faults.append(error)
 
 
-def _has_left(request: Request[Any], error: Exception) -> bool:
-    """Tell whether there is nobody to answer. The end of a websocket that is not this one is a fault."""
-    if isinstance(error, WebSocketDisconnect):
-        return request.websocket is not None and request.websocket.close_code is not None
-    return isinstance(error, ClientDisconnected)
+def _raise_disconnect(request: Request[Any], error: Exception) -> None:
+    """Raise the disconnect that an exception is, or a group of tasks comes to: there is nobody to answer.
+
+    The end of a websocket that is not this request's is a fault.
+    """
+    found = meaning(error)
+    if isinstance(found, WebSocketDisconnect) and (
+        request.websocket is None or request.websocket.close_code is None
+    ):
+        return
+    if isinstance(found, ClientDisconnected):
+        raise found
