@@ -20,11 +20,13 @@ from asgiweb import (
     Request,
     Response,
     UrlError,
+    WebSocket,
+    WebSocketDisconnect,
     json_response,
 )
 from asgiweb.asgi import Message
 from tests.asgiweb.exchange import Exchange, client_of, http_scope
-from tests.asgiweb.scripted import websocket_scope
+from tests.asgiweb.scripted import ScriptedServer, websocket_scope
 
 
 @pytest.fixture
@@ -127,6 +129,25 @@ class TestMethods:
 
     async def test_options_of_an_unknown_path_is_404(self, client: httpx.AsyncClient) -> None:
         assert (await client.options("/nothing")).status_code == 404
+
+    @pytest.mark.parametrize("trailing_slash", ["redirect", "ignore", "strict"])
+    async def test_options_of_the_server_as_a_whole(self, app: Application[Any], trailing_slash: Any) -> None:
+        # RFC 9110, 9.3.7.
+        app.trailing_slash = trailing_slash
+        exchange = await Exchange(http_scope("*", "OPTIONS")).run(app)
+        assert (exchange.status, exchange.body) == (204, b"")
+        assert (await Exchange(http_scope("*")).run(app)).status == 404
+
+    @pytest.mark.parametrize("path", ["x/users/7", "x/", "x/users/7/", "users/7", "x", "http://test/users/7"])
+    @pytest.mark.parametrize("method", ["GET", "OPTIONS", "DELETE"])
+    @pytest.mark.parametrize("trailing_slash", ["redirect", "ignore", "strict"])
+    async def test_a_path_that_begins_without_a_slash_is_that_of_no_route(
+        self, app: Application[Any], path: str, method: str, trailing_slash: Any
+    ) -> None:
+        # Some servers let such targets through; who looks at how a path begins must not be deceived.
+        app.trailing_slash = trailing_slash
+        app.mount("/users", Application())
+        assert (await Exchange(http_scope(path, method)).run(app)).status == 404
 
     async def test_options_may_have_a_handler(self, app: Application[Any], client: httpx.AsyncClient) -> None:
         @app.options("/users/{id:int}")
@@ -290,6 +311,59 @@ class TestDisconnects:
         assert exchange.sent == []
         assert reached == ["start"]
         assert [record.levelno for record in caplog.records] == [logging.DEBUG]
+
+    async def test_a_client_that_leaves_while_a_group_of_tasks_reads(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        app = Application()
+
+        @app.post("/")
+        async def upload(request: Request) -> Response:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(request.body())
+            return Response()
+
+        scope = http_scope(method="POST", headers=[(b"content-length", b"10")])
+        exchange = await Exchange(scope, body=[b"half"], leaves=True).run(app)
+        assert exchange.sent == []
+        assert caplog.records == []
+
+    async def test_a_websocket_of_somebody_else_that_is_closed_is_a_fault(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        app = Application()
+        room: list[WebSocket] = []
+
+        @app.websocket("/room")
+        async def enter(ws: WebSocket) -> None:
+            async with ws:
+                room.append(ws)
+
+        @app.post("/room")
+        async def say(request: Request) -> Response:
+            await room[0].send_text("hello")
+            return Response("said")
+
+        @app.websocket("/refused")
+        async def refused(ws: WebSocket) -> None:
+            await room[0].send_text("hello")
+
+        @app.get("/stream")
+        async def stream(request: Request) -> Response:
+            async def pieces() -> AsyncIterator[bytes]:
+                yield b"a"
+                await room[0].send_text("hello")
+
+            return Response(pieces())
+
+        await ScriptedServer(scope=websocket_scope("/room")).run(app)
+        assert (await Exchange(http_scope("/room", "POST")).run(app)).status == 500
+        scope = websocket_scope("/refused", extensions={"websocket.http.response": {}})
+        assert (await ScriptedServer(scope=scope).run(app)).sent[0]["status"] == 500
+        messages = [record.message for record in caplog.records]
+        assert messages == ["POST '/room' failed", "websocket '/refused' failed"]
+        with pytest.raises(WebSocketDisconnect):
+            await Exchange(http_scope("/stream")).run(app)
 
     @pytest.mark.parametrize("sends", [0, 1])
     async def test_a_client_that_leaves_during_the_response(

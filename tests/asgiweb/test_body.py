@@ -119,7 +119,7 @@ async def test_no_limit_is_no_limit() -> None:
     assert len(await reader(Exchange(body=[b"x" * 5_000_000]), 0, "5000000").read()) == 5_000_000
 
 
-@pytest.mark.parametrize("length", ["", "-1", "+1", "1_0", "ten", "1.0", "\u0661"])
+@pytest.mark.parametrize("length", ["", "-1", "+1", "1_0", "ten", "1.0", "\u0661", "9" * 5000])
 def test_a_length_that_is_no_number_is_a_bad_request(length: str) -> None:
     with pytest.raises(HTTPBadRequest, match="Content-Length"):
         reader(Exchange(), 10, length)
@@ -140,10 +140,23 @@ async def test_a_client_that_leaves_ends_a_stream_with_an_exception() -> None:
 
 async def test_a_body_that_was_cut_short_cannot_be_read_later() -> None:
     body = reader(Exchange(body=[b"half of"], leaves=True))
-    with pytest.raises(ClientDisconnected):
-        await body.read()
+    for _ in range(2):
+        with pytest.raises(ClientDisconnected):
+            await body.read()
+    with pytest.raises(BodyConsumed):
+        await collect(body, [])
+
+
+async def test_a_body_that_was_too_large_stays_so() -> None:
+    exchange = Exchange(body=[b"x" * 6, b"x" * 6, b"x"])
+    body = reader(exchange, 10)
+    for _ in range(2):
+        with pytest.raises(HTTPContentTooLarge):
+            await body.read()
+    body.limit = 0
     with pytest.raises(BodyConsumed):
         await body.read()
+    assert exchange.received == 2
 
 
 async def test_waiting_for_the_disconnect_takes_no_piece_of_a_body_that_is_to_come() -> None:
@@ -219,3 +232,21 @@ async def test_two_tasks_may_read_a_body_at_once() -> None:
     body = BodyReader(receive, 0, None, chunked=True, hold=False)
     first, second = await asyncio.gather(body.read(), body.read())
     assert first == second == b"abc"
+
+
+@pytest.mark.parametrize("meanwhile", [True, False])
+async def test_who_is_cancelled_while_reading_leaves_the_body_to_the_next(meanwhile: bool) -> None:
+    messages: asyncio.Queue[Message] = asyncio.Queue()
+    body = BodyReader(messages.get, 10, None, chunked=True, hold=False)
+    messages.put_nowait({"type": "http.request", "body": b"ab", "more_body": True})
+    first = asyncio.create_task(body.read())
+    while not messages.empty():
+        await asyncio.sleep(0)
+    second = asyncio.create_task(body.read()) if meanwhile else None
+    await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    messages.put_nowait({"type": "http.request", "body": b"c"})
+    assert await (body.read() if second is None else second) == b"abc"
+    assert await body.read() == b"abc"

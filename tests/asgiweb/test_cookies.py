@@ -104,6 +104,30 @@ def test_what_browsers_take_only_over_https_needs_secure() -> None:
         format_cookie("a", "1", partitioned=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "attributes", "taken"),
+    [
+        ("__Host-a", {"secure": True}, True),
+        ("__Host-a", {}, False),
+        ("__host-a", {}, False),
+        ("__Host-a", {"secure": True, "domain": "example.org"}, False),
+        ("__Host-a", {"secure": True, "path": "/a"}, False),
+        ("__Host-a", {"secure": True, "path": None}, False),
+        ("__Secure-a", {"secure": True, "path": "/a", "domain": "example.org"}, True),
+        ("__Secure-a", {}, False),
+        ("__SECURE-a", {}, False),
+        ("__Hosts", {}, True),
+    ],
+)
+def test_a_prefix_is_a_promise(name: str, attributes: Any, taken: bool) -> None:
+    # RFC 6265bis, 4.1.3.
+    if taken:
+        assert format_cookie(name, "1", **attributes).startswith(f"{name}=1")
+        return
+    with pytest.raises(HeaderError, match="browsers take"):
+        format_cookie(name, "1", **attributes)
+
+
 def test_what_is_written_is_read_back() -> None:
     cookie = format_cookie("session", "!#$%&'()*+-./:<=>?@[]^_`{|}~")
     assert parse_cookies([cookie.partition(";")[0]]) == {"session": "!#$%&'()*+-./:<=>?@[]^_`{|}~"}

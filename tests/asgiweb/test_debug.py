@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import jinja2
 import pytest
@@ -387,6 +388,39 @@ class TestSecrets:
         assert b"hunter2" not in exchange.body
         assert exchange.body.decode().count(MASK) >= 10
 
+    @pytest.mark.parametrize("accept", [b"text/html", b"text/plain", b"application/json"])
+    @pytest.mark.parametrize(
+        "path", ["/reset/hunter2-hunter2", "/m/hunter2-hunter2/reset", "/reset/%E2%82%AChunter2"]
+    )
+    async def test_those_in_the_path_are_masked_wherever_it_is_shown(self, path: str, accept: bytes) -> None:
+        app, inner = Application[Any](debug=True), Application[Any](debug=True)
+        app.mount("/m/{token}", inner)
+
+        @app.get("/reset/{token}")
+        async def reset(request: Request, token: str) -> Response:
+            raise KeyError(f"nobody has asked for {token} at {request.url}")
+
+        @inner.get("/reset")
+        async def reset_below(request: Request) -> Response:
+            raise KeyError(request.path)
+
+        exchange = Exchange(http_scope(headers=[(b"host", b"test"), (b"accept", accept)]))
+        exchange.scope.update(path=unquote(path), raw_path=path.encode())
+        await exchange.run(app)
+        assert exchange.status == 500
+        assert b"KeyError" in exchange.body
+        assert b"hunter2" not in exchange.body
+
+    async def test_what_is_too_short_for_a_secret_masks_no_other_words(self) -> None:
+        app = Application[Any](debug=True)
+
+        @app.get("/words/{key}")
+        async def handler(request: Request, key: str) -> Response:
+            raise KeyError("x")
+
+        page = await visit(app, "/words/handler")
+        assert "URLhttp://test/words/handler" in page.text
+
 
 class TestRequestAndRoutes:
     async def test_what_was_asked_for(self) -> None:
@@ -537,6 +571,18 @@ async def test_nothing_of_it_is_shown_or_loaded_unless_it_is_asked_for(accept: b
     assert exchange.status == 500
     for word in (b"secret", b"hunter2", b"KeyError", b"Traceback", __file__.encode()):
         assert word not in exchange.body
+
+
+async def test_debug_may_be_set_later() -> None:
+    app: Application[Any] = Application()
+
+    @app.get("/")
+    async def handler(request: Request) -> Response:
+        raise KeyError("x")
+
+    for debug in (True, False):
+        app.debug = debug
+        assert (b"KeyError" in (await Exchange().run(app)).body) is debug
 
 
 @needs_chromium

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket as StarletteWebSocket
 
 from asgiweb import Application, Group, Handler, RegistrationError, Request, Response, WebSocket
 from asgiweb.asgi import Message, Receive, Scope, Send
+from asgiweb.files import file_response
 from asgiweb.middleware import BodyLimit
 from asgiweb.testing import TestClient, WebSocketDenied
 from tests.asgiweb.exchange import Exchange, client_of, http_scope
@@ -62,6 +63,12 @@ async def doubling(request: Request, handler: Handler) -> Response:
 
     response.stream = pieces()
     return response
+
+
+async def collecting(request: Request, handler: Handler) -> Response:
+    response = await handler(request)
+    assert response.stream is not None
+    return Response(b"".join([piece async for piece in response.stream if isinstance(piece, bytes)]))
 
 
 async def asking(request: Request, handler: Handler) -> Response:
@@ -269,6 +276,20 @@ class TestAnswers:
         parent = mounting(app, middlewares=[doubling])
         assert (await Exchange(http_scope("/m/path")).run(parent)).body == b"0123456789" * 2
         assert (await Exchange(http_scope("/m/copy")).run(parent)).body == b"234" * 2 + b"56789" * 2
+
+    async def test_also_around_a_file_that_has_a_descriptor_and_nothing_else(self, tmp_path: Path) -> None:
+        path = tmp_path / "file"
+        path.write_bytes(bytes(range(256)) * 1000)
+        inner: Application[Any] = Application()
+
+        @inner.get("/file")
+        async def file(request: Request) -> Response:
+            return await file_response(request, path)
+
+        headers = [(b"host", b"test"), (b"range", b"bytes=1-200000")]
+        scope = http_scope("/m/file", headers=headers, extensions={"http.response.zerocopysend": {}})
+        exchange = await Exchange(scope).run(mounting(inner, middlewares=[collecting]))
+        assert exchange.body == path.read_bytes()[1:200001]
 
     async def test_a_body_that_a_middleware_has_read_comes_again(self) -> None:
         async def reading(request: Request, handler: Handler) -> Response:
@@ -852,6 +873,43 @@ class TestLifespans:
         async with TestClient(mounting(app)) as client:
             assert (await client.get("/m")).status_code == 200
         assert "goes on without one" in caplog.text
+
+    @pytest.mark.parametrize("moment", ["while it runs", "while it stops"])
+    async def test_a_fault_after_the_start_is_logged(
+        self, moment: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            assert scope["type"] == "lifespan"
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            if moment == "while it stops":
+                await receive()
+            raise KeyError("inside")
+
+        async with TestClient(mounting(app)):
+            pass
+        (record,) = caplog.records
+        assert (record.levelname, record.message) == (
+            "ERROR",
+            "the lifespan of what is mounted at '/m' failed",
+        )
+        assert record.exc_info is not None
+
+    async def test_what_says_itself_that_its_stop_failed_is_reported_once(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.failed", "message": "stuck"})
+            raise KeyError("inside")
+
+        client = TestClient(mounting(app))
+        with pytest.raises(RuntimeError, match="stuck"):
+            async with client:
+                pass
+        assert [record.message for record in caplog.records] == ["the application's shutdown failed"]
 
     async def test_an_application_that_receives_for_ever_does_not_hold_up_the_stop(self) -> None:
         told: list[str] = []

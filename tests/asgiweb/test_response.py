@@ -176,6 +176,13 @@ class TestWithoutBody:
         assert exchange.body == b""
         assert exchange.complete
 
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    @pytest.mark.parametrize("stream", [True, False])
+    async def test_a_204_has_no_length_whoever_has_set_it(self, method: str, stream: bool) -> None:
+        # RFC 9110, 8.6.
+        response = Response(pieces() if stream else None, 204, headers={"content-length": "0"})
+        assert "content-length" not in (await sent(response, method)).headers
+
     async def test_a_stream_with_such_a_status_is_not_sent(self) -> None:
         exchange = await sent(Response(pieces(), 204))
         assert exchange.body == b""
@@ -198,6 +205,13 @@ class TestCookies:
         response.delete_cookie("a", path="/x", domain="example.org")
         assert response.headers["set-cookie"] == (
             "a=; Max-Age=0; Domain=example.org; Path=/x; SameSite=Lax; HttpOnly"
+        )
+
+    def test_one_of_an_embedded_page_is_deleted_where_it_is(self) -> None:
+        response = Response("a")
+        response.delete_cookie("a", secure=True, samesite="none", partitioned=True)
+        assert response.headers["set-cookie"] == (
+            "a=; Max-Age=0; Path=/; SameSite=None; Secure; HttpOnly; Partitioned"
         )
 
     def test_an_attribute_that_there_is_not_is_an_error(self) -> None:

@@ -189,15 +189,35 @@ async def test_an_event_that_comes_beside_a_comment_is_neither_lost_nor_overtake
     await close_stream(stream)
 
 
-async def test_without_keep_alive_silence_is_silent() -> None:
+@pytest.mark.parametrize(
+    ("options", "seconds", "sent"),
+    [
+        ({"keep_alive": None}, 1_000_000, b":\n\n"),
+        ({}, 5, b":\n\n"),
+        ({}, 16, b":\n\n:\n\n"),
+        ({"keep_alive": 60}, 61, b":\n\n:\n\n"),
+    ],
+    ids=["none", "less than the default", "the default", "a minute"],
+)
+async def test_a_comment_comes_after_so_many_seconds_of_silence(
+    options: dict[str, Any], seconds: int, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     feed = Feed()
     exchange = Exchange()
-    task = asyncio.create_task(exchange.run(app_of(feed, keep_alive=None)))
-    await until_sent(exchange, b":\n\n")
-    await asyncio.sleep(0.05)
+    task = asyncio.create_task(exchange.run(app_of(feed, **options)))
+    async with asyncio.timeout(20):
+        while not feed.waits:
+            await asyncio.sleep(0.001)
+    loop = asyncio.get_running_loop()
+    passed = loop.create_task(asyncio.sleep(seconds))
+    await asyncio.sleep(0)
+    began = loop.time
+    # That time goes by at once, and all that was to happen in it happens.
+    monkeypatch.setattr(loop, "time", lambda: began() + seconds)
+    await passed
     feed.queue.put_nowait(None)
     await task
-    assert exchange.body == b":\n\n"
+    assert exchange.body == sent
 
 
 async def test_the_iterator_goes_on_when_its_event_has_been_sent() -> None:
@@ -372,6 +392,14 @@ async def test_nothing_of_a_stream_is_left_when_it_has_ended() -> None:
         while left() is not None:
             await asyncio.sleep(0)
             gc.collect()
+
+
+@pytest.mark.parametrize("sends", [0, 1])
+async def test_an_iterator_that_nobody_has_asked_for_an_event_is_closed_too(sends: int) -> None:
+    iterator = Closable()
+    with pytest.raises(ClientDisconnected):
+        await Exchange(sends=sends, send_error=OSError("gone")).run(event_response(iterator))
+    assert iterator.closed == 1
 
 
 async def test_head_gets_no_events() -> None:

@@ -296,6 +296,26 @@ class TestLifespan:
             async with TestClient(app):
                 pass
 
+    @pytest.mark.parametrize("moment", ["while it runs", "while it stops"])
+    @pytest.mark.parametrize("raise_exceptions", [True, False])
+    async def test_one_that_raises_after_its_start(self, moment: str, raise_exceptions: bool) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            if moment == "while it stops":
+                await receive()
+            raise KeyError("no goodbye")
+
+        async def run() -> None:
+            async with TestClient(app, raise_exceptions=raise_exceptions):
+                await asyncio.sleep(0)
+
+        if not raise_exceptions:
+            await run()
+            return
+        with pytest.raises(KeyError, match="no goodbye"):
+            await run()
+
     async def test_of_an_application_that_receives_for_ever(self) -> None:
         told: list[str] = []
 

@@ -11,7 +11,7 @@ from .asgi import Message, Receive, Scope, Send
 from .background import Background, P, Result
 from .chain import compose, compose_route, not_a_response
 from .error_handlers import ErrorHandlers, check_key
-from .errors import ClientDisconnected, RegistrationError, StateError
+from .errors import ClientDisconnected, RegistrationError, StateError, WebSocketDisconnect
 from .handlers import AnyErrorHandler, ErrorHandler, Handler, Hook, Lifespan, Middleware
 from .lifespan import check_lifespan, run_lifespan
 from .request import Request
@@ -84,8 +84,9 @@ class Application(RouteDecorators[State]):
         #: What mounted applications have put into the state of their lifespans, by ``state_key(app)``.
         self.mounted_states: dict[str, dict[str, Any]] = {}
         self._state: State = _UNSET
+        #: Whether faults are answered with the page for developers; may be changed at any time.
         self.debug = debug
-        self._errors = ErrorHandlers(error_handlers or {}, debug=debug)
+        self._errors = ErrorHandlers(error_handlers or {})
         self._middlewares: list[Middleware[State]] = []
         self._unrouted_endpoint: Handler = unrouted
         for middleware in middlewares:
@@ -230,6 +231,8 @@ class Application(RouteDecorators[State]):
                 if response.background_work is not None:
                     self._background.start_all(response.background_work)
         except ClientDisconnected as error:
+            if isinstance(error, WebSocketDisconnect):
+                raise  # from a stream that talks to somebody else
             logger.debug("%s %r: %s", method, scope["path"], error)
         finally:
             if request.streams:

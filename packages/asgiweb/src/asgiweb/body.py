@@ -36,6 +36,7 @@ class BodyReader:
         "_held",
         "_held_size",
         "_hold",
+        "_pieces",
         "_reading",
         "_reading_ended",
         "_receive",
@@ -71,6 +72,8 @@ class BodyReader:
         self.limit = limit
         self._declared = _parse_length(content_length)
         self._body: bytes | None = None
+        # What was read of it as a whole, for the next who reads if the one before was cancelled.
+        self._pieces: list[bytes] | None = None
         self._started = False
         self._repeated = False
         # Whether what is mounted has received a piece of it.
@@ -81,27 +84,35 @@ class BodyReader:
 
     async def read(self) -> bytes:
         """Return the whole body, which is kept for whoever asks next, or asks meanwhile in another task."""
-        if self._reading:
+        while self._reading:
             if self._reading_ended is None:
                 self._reading_ended = asyncio.Event()
             await self._reading_ended.wait()
         if self._body is None:
-            self._begin()
+            if self._pieces is None:
+                self._begin()
+                self._pieces = []
+            pieces = self._pieces
             self._reading = True
             try:
-                # Most bodies come in one piece, which is then not copied.
-                pieces: list[bytes] = []
                 more = True
                 while more:
                     message = await self._receive_piece()
                     more = message.get("more_body", False)
                     if piece := message.get("body"):
                         pieces.append(piece)
+                # Most bodies come in one piece, which is then not copied.
                 self._body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                self._pieces = None
+            except HTTPContentTooLarge:
+                # The piece that was too much is not among them.
+                self._pieces = None
+                raise
             finally:
                 self._reading = False
                 if self._reading_ended is not None:
                     self._reading_ended.set()
+                    self._reading_ended = None
         return self._body
 
     async def stream(self) -> AsyncIterator[bytes]:
@@ -275,6 +286,7 @@ def reader_of(scope: Scope, headers: Mapping[str, str], receive: Receive, limit:
 def _parse_length(content_length: str | None) -> int:
     if content_length is None:
         return 0
-    if content_length.isascii() and content_length.isdecimal():
+    # int() refuses texts of some thousand digits.
+    if content_length.isascii() and content_length.isdecimal() and len(content_length) <= 18:
         return int(content_length)
-    raise HTTPBadRequest("Content-Length is not a number")
+    raise HTTPBadRequest("Content-Length is not a number of bytes")

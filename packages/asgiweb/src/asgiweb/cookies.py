@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias, TypedDict
 
 from .errors import HeaderError
+from .headers import TOKEN
 
 SameSite: TypeAlias = Literal["lax", "strict", "none"]
 
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
 _ATTRIBUTE = re.compile(r"[ -:<-~]*")
 
@@ -67,6 +67,7 @@ def format_cookie(
     _check(name, value, path, domain)
     if not secure and (partitioned or samesite == "none"):
         raise HeaderError(f"cookie {name!r}: browsers take samesite='none' and partitioned only with secure")
+    _check_prefix(name.lower(), secure=secure, for_host=domain is None and path == "/")
     parts = [f"{name}={value}"]
     if max_age is not None:
         parts.append(f"Max-Age={max_age:d}")
@@ -85,7 +86,7 @@ def format_cookie(
 
 
 def _check(name: str, value: str, path: str | None, domain: str | None) -> None:
-    if _NAME.fullmatch(name) is None:
+    if TOKEN.fullmatch(name) is None:
         raise HeaderError(f"cookie {name!r}: not a name, which is letters, digits and !#$%&'*+-.^_`|~")
     if not isinstance(value, str):
         raise HeaderError(f"cookie {name!r}: a value is text, not {type(value).__name__}")
@@ -97,3 +98,11 @@ def _check(name: str, value: str, path: str | None, domain: str | None) -> None:
     for attribute, text in (("path", path), ("domain", domain)):
         if text is not None and _ATTRIBUTE.fullmatch(text) is None:
             raise HeaderError(f"cookie {name!r}: this cannot be a {attribute}: {text!r}")
+
+
+def _check_prefix(name: str, *, secure: bool, for_host: bool) -> None:
+    """Refuse a name that promises what the attributes do not keep (RFC 6265bis, 4.1.3)."""
+    if name.startswith("__host-") and not (secure and for_host):
+        raise HeaderError("cookie '__Host-...': browsers take it only with secure, path='/' and no domain")
+    if name.startswith("__secure-") and not secure:
+        raise HeaderError("cookie '__Secure-...': browsers take it only with secure")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .asgi import FAULTS
-from .errors import ClientDisconnected, InvalidMessage, RegistrationError
+from .errors import ClientDisconnected, InvalidMessage, RegistrationError, WebSocketDisconnect
 from .exceptions import HTTPException, HTTPInternalServerError
 from .handlers import AnyErrorHandler
 from .request import Request
@@ -39,11 +39,8 @@ class ErrorHandlers:
     def __init__(
         self,
         handlers: Mapping[type[Exception] | int, AnyErrorHandler],
-        *,
-        debug: bool,
         outer: ErrorHandlers | None = None,
     ) -> None:
-        self._debug = debug
         self._outer = outer
         self._by_class: dict[type[BaseException], AnyErrorHandler] = {}
         self._by_status: dict[int, AnyErrorHandler] = {}
@@ -52,7 +49,7 @@ class ErrorHandlers:
 
     def inside(self, handlers: Mapping[type[Exception] | int, AnyErrorHandler]) -> ErrorHandlers:
         """Return what asks these handlers first, and then the ones that are here."""
-        return ErrorHandlers(handlers, debug=self._debug, outer=self) if handlers else self
+        return ErrorHandlers(handlers, self) if handlers else self
 
     def add(self, key: type[Exception] | int, handler: AnyErrorHandler) -> None:
         """Let a handler answer a class of exceptions or a status. RegistrationError if there is one."""
@@ -67,12 +64,11 @@ class ErrorHandlers:
 
     async def answer(self, request: Request[Any], error: Exception) -> Response:
         """Make a response of an exception. Raises ClientDisconnected, which is no fault and has no answer."""
-        if isinstance(error, ClientDisconnected):
-            raise error
+        _raise_disconnect(request, error)
         if request.websocket is not None and request.websocket.accepted:
             return self._conversation_failed(request, error)
         handler = self._find(error)
-        if handler is None and not isinstance(error, HTTPException) and not self._debug:
+        if handler is None and not isinstance(error, HTTPException) and not request.app.debug:
             handler = self._for_faults()
             # last_resort() logs what it answers itself.
             if handler is not None:
@@ -89,15 +85,14 @@ class ErrorHandlers:
 
     def last_resort(self, request: Request[Any], error: Exception) -> Response:
         """Answer what no error handler does, such as what goes wrong in one, or while a head is rendered."""
-        if isinstance(error, ClientDisconnected):
-            raise error
+        _raise_disconnect(request, error)
         if isinstance(error, HTTPException):
             try:
                 return error.response(request)
             except Exception as second:
                 error = second
         self._log(request, error)
-        if self._debug:
+        if request.app.debug:
             # Who runs without it, as everybody should who has visitors, does not load it.
             from .debug import debug_response
 
@@ -134,3 +129,17 @@ class ErrorHandlers:
         faults = request.scope.get(FAULTS)
         if faults is not None:
             faults.append(error)
+
+
+def _raise_disconnect(request: Request[Any], error: Exception) -> None:
+    """Raise the disconnect that an exception is, or a group of tasks comes to: there is nobody to answer.
+
+    The end of a websocket that is not this request's is a fault.
+    """
+    found = meaning(error)
+    if isinstance(found, WebSocketDisconnect) and (
+        request.websocket is None or request.websocket.close_code is None
+    ):
+        return
+    if isinstance(found, ClientDisconnected):
+        raise found

@@ -15,7 +15,7 @@ from multidict import CIMultiDict, istr
 
 from .asgi import HeaderPair, Message, Receive, Scope, Send
 from .background import P, Work, work_of
-from .cookies import CookieAttributes, format_cookie
+from .cookies import CookieAttributes, SameSite, format_cookie
 from .errors import ClientDisconnected
 from .headers import content_length_pair, content_type_pair, header_pair
 from .streaming import close_stream, send_stream
@@ -112,10 +112,30 @@ class Response:
         self.headers.add("set-cookie", format_cookie(name, value, **attributes))
 
     def delete_cookie(
-        self, name: str, *, path: str | None = "/", domain: str | None = None, secure: bool = False
+        self,
+        name: str,
+        *,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        samesite: SameSite | None = "lax",
+        partitioned: bool = False,
     ) -> None:
-        """Make the browser forget a cookie that was set with the same path and domain."""
-        self.set_cookie(name, "", max_age=0, path=path, domain=domain, secure=secure)
+        """Make the browser forget a cookie that was set with the same attributes.
+
+        With another path, domain or ``partitioned`` it is another cookie. Without ``samesite="none"``, what
+        is embedded in other sites sets and deletes none.
+        """
+        self.set_cookie(
+            name,
+            "",
+            max_age=0,
+            path=path,
+            domain=domain,
+            secure=secure,
+            samesite=samesite,
+            partitioned=partitioned,
+        )
 
     def add_background(
         self, function: Callable[P, Coroutine[Any, Any, Any]], *args: P.args, **kwargs: P.kwargs
@@ -143,7 +163,9 @@ class Response:
     def _header_pairs(self, headers: CIMultiDict[str], method: str) -> list[HeaderPair]:
         pairs = [header_pair(name, value) for name, value in headers.items()]
         # A length that somebody has set counts for a stream and for HEAD, where it cannot be known here.
-        if self.stream is None and method != "HEAD" and _CONTENT_LENGTH in headers:
+        # A 204 has none (RFC 9110, 8.6).
+        known = (self.stream is None and method != "HEAD") or self.status == 204
+        if known and _CONTENT_LENGTH in headers:
             return [pair for pair in pairs if pair[0] != b"content-length"]
         return pairs
 

@@ -154,7 +154,8 @@ class EventStream:
 
     def __init__(self, events: AsyncIterable[Event | str], first: bytes, keep_alive: float | None) -> None:
         self._events = events
-        self._first = first
+        # What is sent before all events; None once it is.
+        self._first: bytes | None = first
         self._keep_alive = keep_alive
         self._producer: asyncio.Task[None] | None = None
         self._shutdown: asyncio.Task[None] | None = None
@@ -177,11 +178,13 @@ class EventStream:
     async def __anext__(self) -> bytes:
         if self._closed:
             raise StopAsyncIteration
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
         loop = asyncio.get_running_loop()
         if self._producer is None:
             self._start(loop)
-            return self._first
-        if self._next is None:
+        elif self._next is None:
             # What came before has been sent.
             _wake(self._wanted)
         while self._next is None and not self._ending and not self._silent:
@@ -198,8 +201,9 @@ class EventStream:
         return _KEEP_ALIVE
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._wanted = loop.create_future()
-        self._producer = loop.create_task(self._produce(loop, self._wanted))
+        # Who has started it waits at once, so its first step comes before anybody can cancel it, which would
+        # leave the iterator open.
+        self._producer = loop.create_task(self._produce(loop))
         self._shutdown = loop.create_task(wait_in_loop())
         for task in (self._producer, self._shutdown):
             task.add_done_callback(self._end)
@@ -222,9 +226,8 @@ class EventStream:
             rest = self._keep_alive
         self._timer = loop.call_later(rest, self._listen)
 
-    async def _produce(self, loop: asyncio.AbstractEventLoop, wanted: asyncio.Future[None]) -> None:
+    async def _produce(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            await wanted
             async for event in self._events:
                 if self._closed:
                     # It has caught its cancellation, and goes on.

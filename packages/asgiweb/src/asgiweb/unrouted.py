@@ -21,6 +21,9 @@ async def unrouted(request: Request[Any]) -> Response:
         allowed = sorted({*allowed, *app.router.allowed_methods(with_other_slash(request.scope))})
     elif app.trailing_slash == "redirect" and not allowed:
         _redirect(request, app.router)
+    if method == "OPTIONS" and request.path == "*":
+        # Of the server as a whole, which is there (RFC 9110, 9.3.7).
+        return Response(None, 204)
     if not allowed or (method in allowed and request.websocket is not None):
         raise HTTPNotFound
     if method == "OPTIONS":

@@ -14,6 +14,7 @@ from ..request import Request
 from ..response import Response, html_response, json_response
 from .page import POLICY, render
 from .report import headline, report_exception, report_request, report_routes, report_traceback
+from .secrets import without_parameters
 from .values import Values
 
 __all__ = ["debug_response"]
@@ -31,20 +32,24 @@ def debug_response(request: Request[Any], error: Exception) -> Response:
             report_request(request, values),
             report_routes(request),
         )
-        return html_response(_unicode(page), 500, headers=headers | {"content-security-policy": POLICY})
-    lines = _unicode(report_traceback(error))
+        return html_response(
+            _shown(page, request), 500, headers=headers | {"content-security-policy": POLICY}
+        )
+    lines = _shown(report_traceback(error), request)
     if form is Form.TEXT:
-        return Response(_unicode(f"{request.method} {request.path}\n\n") + lines, 500, headers=headers)
+        return Response(_shown(f"{request.method} {request.path}\n\n", request) + lines, 500, headers=headers)
     problem = {
         "type": "about:blank",
         "title": HTTPInternalServerError.title,
         "status": 500,
-        "detail": _unicode(headline(error)),
+        "detail": _shown(headline(error), request),
         "traceback": lines.splitlines(),
     }
     return json_response(problem, 500, headers=headers, content_type=form.value)
 
 
-def _unicode(text: str) -> str:
-    """Escape what is no Unicode, such as names of files in messages and paths (os.fsdecode)."""
-    return text.encode(errors="backslashreplace").decode()
+def _shown(text: str, request: Request[Any]) -> str:
+    """Mask the secrets of the path, and escape what is no Unicode, such as names of files (os.fsdecode)."""
+    # Those of the mounts around it are in the scope.
+    parameters = {**request.scope.get("path_params", {}), **request.match_info}
+    return without_parameters(text, parameters).encode(errors="backslashreplace").decode()

@@ -1,11 +1,16 @@
 """What must not be shown, even to a developer, who may share a screen or paste a page into a ticket.
 
-Names decide: of a variable, a key, a header or a parameter. A secret without such a name is shown.
+Names decide: of a variable, a key, a header or a parameter. A secret without such a name is shown. What a
+parameter of the path has is part of URLs, too, and of the variables of many calls: it is masked wherever it
+stands.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from html import escape
+from urllib.parse import quote
 
 #: What stands in the place of a secret.
 MASK = "••••••••"
@@ -33,6 +38,10 @@ _VALUE = re.compile(
 _USER_INFO = re.compile(r"(?P<head>://[^\s/:@'\"]*:)[^\s/@'\"]+(?=@)")
 
 
+#: Characters of a parameter that is masked wherever it stands. A shorter one may be part of any word.
+_LENGTH = 8
+
+
 def is_secret(name: str) -> bool:
     """Tell whether what goes by this name is better not shown."""
     return _SECRET.search(_CAMEL.sub("_", name)) is not None
@@ -51,3 +60,13 @@ def masked(text: str) -> str:
             position = value.end()
     pieces.append(text[position:])
     return _USER_INFO.sub(rf"\g<head>{MASK}", "".join(pieces))
+
+
+def without_parameters(text: str, parameters: Mapping[str, object]) -> str:
+    """Mask the values of those parameters of a path that have secret names, in a text or a page."""
+    values = [str(value) for name, value in parameters.items() if is_secret(name)]
+    written = [
+        form for value in values for form in (value, quote(value), escape(value)) if len(value) >= _LENGTH
+    ]
+    # A UUID, for example, may have been sent in capitals.
+    return re.sub("|".join(map(re.escape, written)), MASK, text, flags=re.IGNORECASE) if written else text

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from ..asgi import Message, Receive, Scope, Send
 from ..errors import ClientDisconnected
-from ..response import Headers, Response
+from ..response import BODILESS, Headers, Response
 from .opening import OpenFile
 
 #: Bytes that are read at once: what one message carries. Measured on uvicorn, with a file of 1 MiB: twice as
@@ -104,7 +104,7 @@ class FileResponse(Response):
         """Send the rendered head, and let the server send the file, if it can and nobody else wants to."""
         stream = self._file_stream
         message: Message | None = None
-        if self.stream is stream and method != "HEAD" and self.status not in (204, 304):
+        if self.stream is stream and method != "HEAD" and self.status not in BODILESS:
             if "http.response.zerocopysend" in self._extensions:
                 # Before pathsend: the file that was described, even if its name is that of another by now.
                 await self._send_parts(start, send)

@@ -12,9 +12,7 @@ from json.encoder import encode_basestring_ascii as json_text
 from typing import Any
 
 from ..request import Request
-
-#: Where in the context the middleware RequestId keeps what it calls a request.
-REQUEST_ID = "asgiweb.request_id"
+from .request_ids import REQUEST_ID
 
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 

@@ -30,8 +30,9 @@ _TRACEPARENT = re.compile(
 # Nothing that means anything in a log, a header or a shell.
 _SAFE_ID = re.compile(r"[0-9A-Za-z_.:=+/\-]{1,128}")
 
-_KEY = "asgiweb.request_id"
-_current: ContextVar[str | None] = ContextVar("asgiweb.request_id", default=None)
+#: Where in the context of a request its name is.
+REQUEST_ID = "asgiweb.request_id"
+_current: ContextVar[str | None] = ContextVar(REQUEST_ID, default=None)
 
 
 class RequestId:
@@ -61,8 +62,8 @@ class RequestId:
         """Find or make the name, and put it into the answer."""
         context = request.context
         # One that is further out has named it already.
-        identifier = context.get(_KEY) or self._received(request) or self._generate()
-        context[_KEY] = identifier
+        identifier = context.get(REQUEST_ID) or self._received(request) or self._generate()
+        context[REQUEST_ID] = identifier
         # It is not taken back: the stream of a response runs in this task, after this has returned.
         _current.set(identifier)
         response = await handler(request)
@@ -90,7 +91,7 @@ class RequestIdFilter(logging.Filter):
 
 def request_id(request: Request[Any]) -> str:
     """Return the request's name. RegistrationError without RequestId."""
-    identifier = request.context.get(_KEY)
+    identifier = request.context.get(REQUEST_ID)
     if identifier is None:
         raise RegistrationError("there is no request ID: put RequestId() into the application's middlewares")
     return str(identifier)

@@ -42,7 +42,7 @@ class StateCookie:
         if self.samesite == "none" and self.secure is not True:
             raise RegistrationError("samesite='none' needs secure=True: browsers do not take it otherwise")
         # HeaderError for what cannot be in a cookie, before there is a request.
-        format_cookie(self.name, "", path=self.path, domain=self.domain)
+        format_cookie(self.name, "", path=self.path, domain=self.domain, secure=self.secure is True)
 
     @property
     def full_name(self) -> str:

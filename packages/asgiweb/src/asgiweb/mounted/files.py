@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from io import FileIO
 from typing import Any
 
 from ..asgi import Message
@@ -21,11 +22,13 @@ async def file_pieces(message: Message) -> AsyncIterator[bytes]:
         finally:
             file.close()
     elif message["type"] == "http.response.zerocopysend":
-        # The application closes it (ASGI extensions, "Zero Copy Send").
-        file = message["file"]
+        # The application closes it (ASGI extensions, "Zero Copy Send"). Some are a descriptor alone.
+        source: Any = message["file"]
+        if not hasattr(source, "seek"):
+            source = FileIO(source.fileno(), closefd=False)
         if message.get("offset") is not None:
-            await asyncio.to_thread(file.seek, message["offset"])
-        async for piece in _read(file, message.get("count")):
+            await asyncio.to_thread(source.seek, message["offset"])
+        async for piece in _read(source, message.get("count")):
             yield piece
 
 

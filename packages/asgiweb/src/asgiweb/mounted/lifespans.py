@@ -79,9 +79,13 @@ class MountedLifespan:
         try:
             await self._app(self._scope, self._receive, self._send)
         except Exception as error:
-            # To raise without a look at the event is the way to say that there is no lifespan.
-            if self._told and not self._answered:
-                place = self._prefix or "/"
+            place = self._prefix or "/"
+            if self._answered:
+                # What it says itself is raised by _phase().
+                if not self._over:
+                    logger.error("the lifespan of what is mounted at %r failed", place, exc_info=error)
+            elif self._told:
+                # To raise without a look at the event is the way to say that there is no lifespan.
                 message = "what is mounted at %r raised in its lifespan, and goes on without one"
                 logger.warning(message, place, exc_info=error)
         finally:

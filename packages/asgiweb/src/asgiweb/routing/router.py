@@ -1,6 +1,7 @@
 """The router: a tree of path segments, and a table that is the short way to paths without parameters.
 
-Both are plain dicts, so a lookup costs the same for ten routes and for ten thousand.
+Both are plain dicts, so a lookup costs the same for ten routes and for ten thousand. A path that begins
+without a slash, which some servers let through, is that of no route: it is for what is mounted at the root.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ class Router:
         else:
             segments = segments_of(scope)
         values = []
-        route = walk(self._root, segments, 1, scope["method"], values, None)
+        route = walk(self._root, segments if not segments[0] else [], 1, scope["method"], values, None)
         if route is None:
             return None
         if len(values) == 1:
@@ -207,7 +208,7 @@ class Router:
     def _methods(self, scope: Scope, segments: list[str]) -> set[str]:
         """Return the methods of all routes that are there; not those of a mount, which has each of them."""
         methods: set[str] = set()
-        walk(self._root, segments, 1, "", [], methods)
+        walk(self._root, segments if not segments[0] else [], 1, "", [], methods)
         if self._has_hosts:
             walk(self._hosts, _with_labels(scope, segments), 0, "", [], methods)
         return methods

@@ -21,8 +21,8 @@ class RunningLifespan:
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
-        # Nothing comes any more: it will not start, or has stopped.
-        self._over = False
+        # Whether it has started and not stopped; None until it answers.
+        self._running: bool | None = None
 
     async def start(self) -> None:
         """Wait until the application has started. Raises what has kept it from that."""
@@ -43,9 +43,9 @@ class RunningLifespan:
                     self._task.result()
             finally:
                 await self._cancel(self._task)
-            if self._faults and self._raise_exceptions:
-                # What background work has raised since the start.
-                raise self._faults[0]
+        if self._faults and self._raise_exceptions:
+            # What it has raised since the start, its background work included.
+            raise self._faults[0]
 
     async def _cancel(self, task: asyncio.Task[None]) -> None:
         task.cancel()
@@ -72,18 +72,19 @@ class RunningLifespan:
         }
         try:
             await self._app(scope, self._receive, self._send)
-        except Exception:
-            # The specification's way for an application to say that it knows no lifespan.
-            pass
+        except Exception as error:
+            # Before an answer, it is the specification's way to say that there is no lifespan.
+            if self._running:
+                self._faults.append(error)
         finally:
             self._from_app.put_nowait({"type": "lifespan.ended"})
 
     async def _receive(self) -> Message:
-        if self._over and self._task is not None:
+        if self._running is False and self._task is not None:
             # Some receive in a loop without an end.
             self._task.cancel()
         return await self._to_app.get()
 
     async def _send(self, message: Message) -> None:
-        self._over = message["type"] != "lifespan.startup.complete"
+        self._running = message["type"] == "lifespan.startup.complete"
         self._from_app.put_nowait(message)
