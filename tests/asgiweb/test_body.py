@@ -89,6 +89,13 @@ async def test_a_declared_length_above_the_limit_is_refused_before_anything_is_r
     assert exchange.received == 0
 
 
+async def test_a_declared_length_of_any_number_of_digits_is_one() -> None:
+    exchange = Exchange(body=[b"x" * 5])
+    with pytest.raises(HTTPContentTooLarge, match="10 bytes"):
+        await reader(exchange, 10, "9" * 5000, chunked=False).read()
+    assert await reader(exchange, 10, "0" * 5000 + "5", chunked=False).read() == b"x" * 5
+
+
 async def test_a_body_that_grows_above_the_limit_is_refused_when_it_does() -> None:
     exchange = Exchange(body=[b"x" * 6, b"x" * 6, b"x" * 6])
     with pytest.raises(HTTPContentTooLarge):
