@@ -89,6 +89,13 @@ async def test_a_declared_length_above_the_limit_is_refused_before_anything_is_r
     assert exchange.received == 0
 
 
+async def test_a_declared_length_of_any_number_of_digits_is_one() -> None:
+    exchange = Exchange(body=[b"x" * 5])
+    with pytest.raises(HTTPContentTooLarge, match="10 bytes"):
+        await reader(exchange, 10, "9" * 5000, chunked=False).read()
+    assert await reader(exchange, 10, "0" * 5000 + "5", chunked=False).read() == b"x" * 5
+
+
 async def test_a_body_that_grows_above_the_limit_is_refused_when_it_does() -> None:
     exchange = Exchange(body=[b"x" * 6, b"x" * 6, b"x" * 6])
     with pytest.raises(HTTPContentTooLarge):
@@ -119,7 +126,7 @@ async def test_no_limit_is_no_limit() -> None:
     assert len(await reader(Exchange(body=[b"x" * 5_000_000]), 0, "5000000").read()) == 5_000_000
 
 
-@pytest.mark.parametrize("length", ["", "-1", "+1", "1_0", "ten", "1.0", "\u0661", "9" * 5000])
+@pytest.mark.parametrize("length", ["", "-1", "+1", "1_0", "ten", "1.0", "\u0661"])
 def test_a_length_that_is_no_number_is_a_bad_request(length: str) -> None:
     with pytest.raises(HTTPBadRequest, match="Content-Length"):
         reader(Exchange(), 10, length)

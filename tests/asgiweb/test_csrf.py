@@ -9,6 +9,7 @@ import pytest
 
 from asgiweb import Application, BodyConsumed, RegistrationError, Request, Response, WebSocket
 from asgiweb.errors import SessionError
+from asgiweb.forms import FormLimits
 from asgiweb.middleware import CSRF, csrf_token
 from asgiweb.testing import TestClient
 from tests.asgiweb.exchange import Exchange, http_scope
@@ -249,6 +250,18 @@ class TestTokens:
         async with TestClient(app) as client:
             await client.get("/token")
             assert (await client.post("/", data={"csrf_token": "x" * 100})).status_code == 413
+
+    async def test_a_form_is_read_within_the_limits_of_forms(self) -> None:
+        app = application(CSRF(SECRET))
+        app.form_limits = FormLimits(fields=10)
+        async with TestClient(app) as client:
+            token = (await client.get("/token")).text
+            for others, expected in ((9, 200), (10, 413)):
+                data = {"csrf_token": token} | {f"field{number}": "" for number in range(others)}
+                assert (await client.post("/", data=data)).status_code == expected
+            headers = {"content-type": "application/x-www-form-urlencoded"}
+            answer = await client.post("/", content=b"csrf_token=%FF", headers=headers)
+            assert answer.status_code == 400
 
     async def test_without_the_middleware_the_error_says_what_to_do(self) -> None:
         app = Application()

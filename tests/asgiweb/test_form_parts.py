@@ -173,6 +173,7 @@ async def test_a_part_that_was_cancelled_is_no_shorter_part() -> None:
         ("  a   b  ", "a b"),
         ('a:b*c?d"e<f>g|h', "a_b_c_d_e_f_g_h"),
         ("$(rm)`x`;&", "_(rm)_x___"),
+        ("\u1fefx\u1fef\u037e\u2260", "_x__\u2260"),
         ("\ud800", "file"),
         ("-rf", "-rf"),
         ("x" * 300 + ".txt", "x" * 251 + ".txt"),

@@ -199,6 +199,28 @@ class TestKeys:
             for _ in range(3):
                 assert (await client.get("/")).status_code == 200
 
+    async def test_a_key_that_a_client_makes_long_is_kept_short(self, clock: Clock) -> None:
+        store = Recording()
+        limit = RateLimit(1, per=60, key=lambda request: request.headers["x-user"] + "\ud800", store=store)
+        async with TestClient(application(limit)) as client:
+            for name, status in (("a" * 9000, 200), ("a" * 9001, 200), ("a" * 9000, 429), ("b", 200)):
+                assert (await client.get("/", headers={"x-user": name})).status_code == status
+        assert len(store.keys) == 3
+        assert "default:b\ud800" in store.keys
+        assert max(map(len, store.keys)) < 300
+
+
+class Recording(MemoryRateLimitStore):
+    """Keeps buckets, and tells under which keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys: set[str] = set()
+
+    async def take(self, key: str, quota: Quota) -> Taken:
+        self.keys.add(key)
+        return await super().take(key, quota)
+
 
 class Away:
     """A store that does not answer until it is told to."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -46,12 +47,25 @@ async def asked(app: Application[Any], host: str | None, path: str = "/", method
         ("a@example.com", (), ""),
         ("b\xfccher.example", (), ""),
         ("example.com:port", (), ""),
+        (".".join(["a" * 63] * 4)[:253] + ".:65535", ("a" * 63, "a" * 63, "a" * 63, "a" * 61), "65535"),
     ],
 )
 def test_the_host_is_taken_apart(host: str, labels: tuple[str, ...], port: str) -> None:
     scope = http_scope(headers=[(b"host", host.encode("latin-1"))])
     assert labels_of(scope) == labels
     assert port_of(scope) == port
+
+
+def test_hosts_that_are_longer_than_any_name_are_none_and_not_kept() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(256):
+            host = f"{number}" + ".a" * 4000
+            assert labels_of(http_scope(headers=[(b"host", host.encode())])) == ()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
 
 
 @pytest.mark.parametrize("hosts", [(None, "api.example.com"), ("api.example.com", None)])

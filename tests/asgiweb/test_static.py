@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from asgiweb import Application, Group, Handler, HeaderError, RegistrationError, Request, Response, UrlError
-from asgiweb.files.fingerprints import with_digest, without_digest
+from asgiweb.files.fingerprints import READ_FOR_CLIENTS, with_digest, without_digest
 from asgiweb.static import IMMUTABLE, StaticDirectory
 from asgiweb.testing import TestClient
 from tests.asgiweb.exchange import Exchange, http_scope
@@ -346,6 +346,24 @@ class TestDigests:
             # A page from before, or from a process that has other files: better this than nothing, for now.
             old = await client.get(first)
             assert (old.text, old.headers["cache-control"]) == ("a { color: red }", "no-cache")
+
+    @pytest.mark.parametrize("in_threads", [False, True])
+    async def test_no_client_makes_it_read_a_large_file_for_its_digest(
+        self, root: Path, in_threads: bool
+    ) -> None:
+        for name, size in (("large.bin", READ_FOR_CLIENTS), ("larger.bin", READ_FOR_CLIENTS + 1)):
+            (root / name).touch()
+            os.truncate(root / name, size)
+        app, _ = self.app(root)
+        async with TestClient(app) as client:
+            large, larger = [(await client.get(f"/url/{name}.bin")).text for name in ("large", "larger")]
+        app, _ = self.app(root, in_threads=in_threads)
+        async with TestClient(app) as client:
+            assert (await client.head(large)).headers["cache-control"] == IMMUTABLE
+            response = await client.head(larger)
+            assert (response.status_code, response.headers["cache-control"]) == (200, "no-cache")
+            assert (await client.get("/url/larger.bin")).text == larger
+            assert (await client.head(larger)).headers["cache-control"] == IMMUTABLE
 
     async def test_names_are_quoted_and_below_the_mount(self, root: Path) -> None:
         app, _ = self.app(root)

@@ -164,6 +164,19 @@ class TestRouting:
         assert (post.status_code, post.headers["allow"]) == (405, "GET, OPTIONS")
         assert (options.status_code, options.headers["allow"]) == (204, "GET, OPTIONS")
 
+    @pytest.mark.parametrize("path", ["/", "/beside", "/slash/"])
+    async def test_a_method_that_is_called_like_a_websocket_is_none_of_the_route(self, path: str) -> None:
+        app: Application[Any] = Application(trailing_slash="ignore")
+        app.websocket("/")(echo)
+        app.websocket("/beside")(echo)
+        app.post("/beside")(hello)
+        app.websocket("/slash")(echo)
+        for method in ("websocket", "mount"):
+            exchange = await Exchange(http_scope(path, method)).run(app)
+            assert exchange.status == 405
+            allowed = "GET, OPTIONS, POST" if path == "/beside" else "GET, OPTIONS"
+            assert exchange.headers["allow"] == allowed
+
     async def test_http_beside_a_websocket_finds_other_routes(self) -> None:
         app: Application[Any] = Application()
         app.websocket("/x/{a}")(echo)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: Bytes of a body that are held for a later reader, and with them at most one message more.
 HELD_SIZE = 65536
 
+_MAX_DIGITS = 18
+
 
 class BodyReader:
     """The one reader of one request's body. ``limit`` is in bytes, 0 for none.
@@ -286,7 +288,8 @@ def reader_of(scope: Scope, headers: Mapping[str, str], receive: Receive, limit:
 def _parse_length(content_length: str | None) -> int:
     if content_length is None:
         return 0
-    # int() refuses texts of some thousand digits.
-    if content_length.isascii() and content_length.isdecimal() and len(content_length) <= 18:
-        return int(content_length)
-    raise HTTPBadRequest("Content-Length is not a number of bytes")
+    if content_length.isascii() and content_length.isdecimal():
+        significant = content_length.lstrip("0")
+        # What has more digits is above every limit, and int() refuses some thousand.
+        return int(significant or 0) if len(significant) <= _MAX_DIGITS else 10**_MAX_DIGITS
+    raise HTTPBadRequest("Content-Length is not a number")

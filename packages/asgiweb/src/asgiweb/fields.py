@@ -7,6 +7,7 @@ means that nothing was filled in. And a checkbox says "on".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,8 +22,9 @@ Hook: TypeAlias = Callable[[Any, Any], Any]
 
 _NOTHING = object()
 
-# float() knows these words; JSON does not, and limits such as "ge" do not hold what is no number.
-_NO_NUMBERS = frozenset({"nan", "inf", "infinity"})
+# float() and Decimal() know these words, which are no numbers in JSON, and which limits such as "ge" do not
+# hold. Decimal() takes them with spaces around and underscores in between, too.
+_NO_NUMBER = r"[+-]?(?:inf(?:inity)?|s?nan\d*)"
 
 
 class Misfit(ValueError):
@@ -59,9 +61,13 @@ class Field:
     def _plain(self, name: str, value: Any) -> Any:
         if self.boolean and value in ("on", "off"):
             return "true" if value == "on" else "false"
-        if self.number and isinstance(value, str) and value.lower().lstrip("+-") in _NO_NUMBERS:
+        if self.number and isinstance(value, str) and _is_no_number(value):
             raise Misfit("Expected a finite number", [name])
         return value
+
+
+def _is_no_number(text: str) -> bool:
+    return re.fullmatch(_NO_NUMBER, text.strip().replace("_", ""), re.IGNORECASE) is not None
 
 
 def convert_fields(pairs: Iterable[tuple[str, Any]], model: Any, hook: Hook = refuse_unknown) -> Any:

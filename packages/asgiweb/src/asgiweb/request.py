@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
-from urllib.parse import parse_qsl
 
 from multidict import CIMultiDictProxy, MultiDict, MultiDictProxy
 
@@ -22,6 +21,7 @@ from .streaming import Closable
 from .target_uri import target_uri
 from .texts import decode_text, encoding_of
 from .typevars import State
+from .urlencoded import parse_urlencoded
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -132,7 +132,7 @@ class Request(Generic[State]):
         """The parameters of the query, decoded; those without a value have an empty one."""
         if self._query is None:
             text = self.scope.get("query_string", b"").decode(errors="replace")
-            self._query = MultiDictProxy(MultiDict(parse_qsl(text, keep_blank_values=True)))
+            self._query = MultiDictProxy(MultiDict(parse_urlencoded(text, "replace")))
         return self._query
 
     @property

@@ -17,7 +17,7 @@ from yarl import URL
 
 from .errors import RegistrationError, UrlError
 from .exceptions import HTTPNotFound
-from .files.fingerprints import Fingerprints, with_digest, without_digest
+from .files.fingerprints import READ_FOR_CLIENTS, Fingerprints, with_digest, without_digest
 from .files.response import Representation, find
 from .headers import header_pair
 from .request import Request
@@ -148,7 +148,9 @@ class StaticDirectory:
     async def _digest(self, name: str) -> str:
         path = self._root + name
         known = None if self._in_threads else self._fingerprints.known(path)
-        return await asyncio.to_thread(self._fingerprints.of, path) if known is None else known
+        if known is not None:
+            return known
+        return await asyncio.to_thread(self._fingerprints.of, path, READ_FOR_CLIENTS)
 
     def url(self, request: Request[Any], path: str) -> URL:
         """Return the URL of a file with a digest of its content in it, which clients may keep for ever.

@@ -13,6 +13,12 @@ DIGITS = 12
 #: Digests that are kept, which is more than most directories have files.
 KEPT = 4096
 
+#: Bytes up to which a file is read because a client has named a digest, which it may have made up, for it.
+READ_FOR_CLIENTS = 67_108_864
+
+#: Stands for the digest of a file that is too large to find it out.
+UNREAD = "?"
+
 _FINGERPRINTED = re.compile(
     rf"(?P<stem>(?:.*/)?[^/]+)\.(?P<digest>[0-9a-f]{{{DIGITS}}})(?P<suffix>\.[^/.]+)?", re.DOTALL
 )
@@ -34,8 +40,11 @@ class Fingerprints:
         state, digest = self._known.get(path, (None, None))
         return digest if state == _state(file) else None
 
-    def of(self, path: str) -> str:
-        """Return the digest of a file's content, in hexadecimal digits; empty if there is no such file."""
+    def of(self, path: str, largest: int | None = None) -> str:
+        """Return the digest of a file's content, in hexadecimal digits; empty if there is no such file.
+
+        UNREAD if it is not known, and the file larger than ``largest``.
+        """
         digest = self.known(path)
         if digest is not None:
             return digest
@@ -43,6 +52,8 @@ class Fingerprints:
         if file is None:
             return ""
         try:
+            if largest is not None and file.size > largest:
+                return UNREAD
             with open(file.fileno(), "rb", closefd=False) as content:
                 digest = hashlib.file_digest(content, "sha256").hexdigest()[:DIGITS]
         finally:

@@ -21,7 +21,8 @@ def safe_filename(filename: str | None, default: str = "file") -> str:
     nothing about what is in the file.
     """
     name = (filename or "").replace("\\", "/").rpartition("/")[2]
-    name = unicodedata.normalize("NFC", _UNSAFE.sub("_", name))
+    # Normalized first: of characters that look alike some become a backtick or a semicolon.
+    name = _UNSAFE.sub("_", unicodedata.normalize("NFC", name))
     name = "".join(character for character in name if unicodedata.category(character)[0] != "C")
     name = " ".join(name.split()).strip(". ")
     if _DEVICES.match(name):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from urllib.parse import parse_qsl
 
 from multidict import MultiDict
 
@@ -18,6 +17,7 @@ from ..exceptions import (
 from ..fields import Misfit, convert_fields
 from ..headers import media_type
 from ..models import json_pointer, misfit, refuse_unknown
+from ..urlencoded import parse_urlencoded
 from .data import FormData
 from .limits import FormLimits
 from .spool import Memory, Spool, close_files
@@ -78,7 +78,7 @@ def _parse_urlencoded(body: bytes, limits: FormLimits) -> FormData:
     if body.count(b"&") >= limits.fields and body.strip(b"&"):
         raise HTTPContentTooLarge(f"the form has more than {limits.fields} fields")
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+        pairs = parse_urlencoded(body.decode(), "strict")
     except ValueError:
         raise HTTPBadRequest("the form is not text in UTF-8") from None
     return FormData(MultiDict(pairs))

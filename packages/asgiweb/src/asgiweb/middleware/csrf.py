@@ -13,7 +13,6 @@ import hmac
 import secrets as random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl
 
 from ..cookies import SameSite
 from ..errors import InvalidSignature, RegistrationError, SessionError
@@ -122,10 +121,8 @@ class CSRF:
     async def _form_field(self, request: Request[Any]) -> str | None:
         """Return the field of a form that is kept on the request, so that the handler can read it, too."""
         kind = request.content_type
-        if kind == "application/x-www-form-urlencoded":
-            body = (await request.body()).decode("utf-8", "replace")
-            return next((value for name, value in parse_qsl(body) if name == self.field), None)
-        if kind != "multipart/form-data" or not self.multipart:
+        multipart = kind == "multipart/form-data" and self.multipart
+        if kind != "application/x-www-form-urlencoded" and not multipart:
             return None
         try:
             return (await request.form()).text(self.field)

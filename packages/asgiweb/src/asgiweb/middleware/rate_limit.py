@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import logging
 import math
@@ -23,6 +24,12 @@ logger = logging.getLogger("asgiweb")
 # A multidict makes one of each other name, again and again.
 _POLICY, _LIMIT = istr("ratelimit-policy"), istr("ratelimit")
 
+# Characters of an IPv6 address, with the name of an interface (RFC 4007, 11).
+_ADDRESS_SIZE = 64
+
+#: Characters of a key that is kept as it is.
+KEY_SIZE = 256
+
 #: Tells whose bucket a request takes from; None for one that is not limited.
 Key: TypeAlias = Callable[[Request[Any]], "str | Awaitable[str | None] | None"]
 
@@ -33,13 +40,15 @@ def client_address(request: Request[Any]) -> str:
     "unknown" where the server cannot tell: all such clients share one bucket.
     """
     client = request.scope.get("client")
-    return "unknown" if client is None else _grouped(client[0])
+    if client is None:
+        return "unknown"
+    host: str = client[0]
+    # Some servers believe whatever a proxy passes on. What is no address is not kept.
+    return _grouped(host) if ":" in host and len(host) <= _ADDRESS_SIZE else host
 
 
 @lru_cache(maxsize=4096)
 def _grouped(host: str) -> str:
-    if ":" not in host:
-        return host
     try:
         address = ipaddress.IPv6Address(host.partition("%")[0])
     except ValueError:
@@ -47,6 +56,13 @@ def _grouped(host: str) -> str:
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(ipaddress.IPv6Network((address, 64), strict=False))
+
+
+def _shortened(key: str) -> str:
+    """Return the key, or the digest of a long one, which a client may have made up: stores keep many."""
+    if len(key) <= KEY_SIZE:
+        return key
+    return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
 class RateLimit:
@@ -94,7 +110,7 @@ class RateLimit:
             key = await key
         if key is None:
             return await handler(request)
-        taken = await self._take(f"{self.name}:{key}")
+        taken = await self._take(f"{self.name}:{_shortened(key)}")
         if taken is not None and not taken.allowed:
             raise HTTPTooManyRequests(
                 headers={"retry-after": str(math.ceil(taken.retry_after)), **self._fields(taken)}

@@ -12,10 +12,14 @@ from ..asgi import Scope
 # Compiled when it is needed: few programs have routes with a host.
 _HOST = rb"(?P<host>[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])\.?(:(?P<port>[0-9]{1,5}))?"
 
+# Characters of a name, a dot at its end and a port (RFC 1035, 2.3.4; RFC 1123, 2.1). A header may have more.
+_SIZE = 253 + len(".:65535")
+
 
 def labels_of(scope: Scope) -> tuple[str, ...]:
     """Return the labels of the host, in lower case; none if there is no host or it is no name."""
-    return _labels(_host_header(scope))
+    host = _host_header(scope)
+    return _labels(host) if len(host) <= _SIZE else ()
 
 
 def port_of(scope: Scope) -> str:
@@ -31,7 +35,7 @@ def _host_header(scope: Scope) -> bytes:
     return b""
 
 
-# Hosts repeat. Their number is bounded here and not by those who send them.
+# Hosts repeat. Their number and size are bounded here and not by those who send them.
 @lru_cache(maxsize=256)
 def _labels(host: bytes) -> tuple[str, ...]:
     match = re.fullmatch(_HOST, host.lower())

@@ -12,7 +12,7 @@ from .patterns import Pattern
 if TYPE_CHECKING:
     from ..forms import FormLimits
 
-#: Stands among the methods for opening a websocket. No method is written like this.
+#: Stands among the methods for opening a websocket. Methods that are in use are in capitals.
 WEBSOCKET = "websocket"
 #: Stands among the methods for whatever comes, of something that is mounted.
 MOUNT = "mount"

@@ -109,7 +109,10 @@ def conversation(handler: Callable[[WebSocket[Any]], Awaitable[None]]) -> Handle
     async def converse(request: Request[Any]) -> Response:
         ws = request.websocket
         if ws is None:
-            raise TypeError(f"{request!r} opens no websocket")
+            # A client has asked by HTTP with the method that stands for websockets in the router.
+            from ..unrouted import unrouted
+
+            return await unrouted(request)
         try:
             async with AsyncExitStack() as stack:
                 # Also for handlers that accept by hand.
