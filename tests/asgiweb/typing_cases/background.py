@@ -1,4 +1,4 @@
-"""What type checkers have to know of background work and events: nothing of this runs.
+"""What type checkers have to know of background work, events and broadcasts: nothing of this runs.
 
 Each mistake is marked as one. Where mypy did not see it, it would complain of a mark that is not needed.
 """
@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, assert_type
 
-from asgiweb import Application, Request, Response
+from asgiweb import Application, Broadcast, Request, Response, Subscription
+from asgiweb.broadcast.redis import Codec, RedisBroadcast
 from asgiweb.sse import Event, event_response
 from asgiweb.templates import Templates
 
@@ -52,3 +53,15 @@ async def page(request: Request, templates: Templates) -> Response:
     assert_type(await templates.render(request, "page.html"), str)
     await templates.response("page.html")  # type: ignore[arg-type,call-arg]  # pyright: ignore[reportCallIssue]  # for no request
     return await templates.response(request, "page.html", {"a": 1}, 404)
+
+
+async def broadcasts(news: Broadcast[int], codec: Codec[bytes]) -> None:
+    assert_type(RedisBroadcast.from_url("redis://", int), RedisBroadcast[int])
+    assert_type(RedisBroadcast.from_url("redis://", list[str]), RedisBroadcast[list[str]])
+    assert_type(RedisBroadcast.from_url("redis://", codec), RedisBroadcast[bytes])
+    await RedisBroadcast.from_url("redis://", int).publish("a", "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    news = RedisBroadcast.from_url("redis://", str)  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
+    async with news, news.subscribe("a", "b") as subscription:
+        assert_type(subscription, Subscription[int])
+        async for number in subscription:
+            assert_type(number, int)

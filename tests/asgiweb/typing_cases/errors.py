@@ -5,7 +5,8 @@ Each mistake is marked as one.
 
 from __future__ import annotations
 
-from typing import assert_type
+from collections.abc import Callable, Coroutine
+from typing import Any, assert_type
 
 from asgiweb import (
     Application,
@@ -39,6 +40,11 @@ async def by_status(request: Request[list[str]], error: HTTPNotFound) -> Respons
     return error.response()
 
 
+# What is decorated keeps its type.
+assert_type(by_status, Callable[[Request[list[str]], HTTPNotFound], Coroutine[Any, Any, Response]])
+assert_type(missing, Callable[[Request[list[str]], KeyError], Coroutine[Any, Any, Response]])
+
+
 class Unavailable(HTTPServerError, status=503, title="Try Again"):
     """A status of one's own."""
 
@@ -52,6 +58,11 @@ HTTPSeeOther("/elsewhere")
 
 @app.error_handler(KeyError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # of another class
 async def of_another_class(request: Request[list[str]], error: ValueError) -> Response:
+    return Response()
+
+
+@app.error_handler(404)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]  # that is what is raised
+async def of_a_number(request: Request[list[str]], error: int) -> Response:
     return Response()
 
 

@@ -80,6 +80,7 @@ async def multipart(request: Request[None]) -> Response:
     async for part in request.multipart():
         assert_type(part, Part)
         assert_type(part.filename, str | None)
+        assert_type(part.headers, CIMultiDictProxy[str])
         assert_type(await part.text(), str)
         assert_type(await part.read(), bytes)
         async for piece in part:

@@ -34,6 +34,8 @@ async def no_key(request: Request[State], error: KeyError) -> Response:
 
 app = Application[State](trailing_slash="strict")
 Application[State](trailing_slash="append")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # there are three
+app.trailing_slash = "ignore"
+app.trailing_slash = "append"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
 group = Group[State](
     "/g", name="g", middlewares=[members_only], error_handlers={KeyError: no_key, 404: no_key}
 )

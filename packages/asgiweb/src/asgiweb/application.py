@@ -12,7 +12,7 @@ from .background import Background, P, Result
 from .chain import compose, compose_route, not_a_response
 from .error_handlers import ErrorHandlers, check_key
 from .errors import ClientDisconnected, RegistrationError, StateError, WebSocketDisconnect
-from .handlers import AnyErrorHandler, ErrorHandler, Handler, Hook, Lifespan, Middleware
+from .handlers import AnyErrorHandler, ErrorHandler, ErrorRegistrar, Handler, Hook, Lifespan, Middleware
 from .lifespan import check_lifespan, run_lifespan
 from .request import Request
 from .response import BODILESS, Response
@@ -66,7 +66,7 @@ class Application(RouteDecorators[State]):
             )
         #: The routes, and ``add_get`` and its like for handlers that are defined elsewhere.
         self.router = Router()
-        self.trailing_slash = trailing_slash
+        self.trailing_slash: TrailingSlash = trailing_slash
         check_lifespan(lifespan)
         self.lifespan = lifespan
         #: Functions that are called with the application before the first request, in this order.
@@ -138,7 +138,7 @@ class Application(RouteDecorators[State]):
         return middleware
 
     @overload
-    def error_handler(self, key: int) -> Callable[[ErrorHandler[State, Any]], ErrorHandler[State, Any]]: ...
+    def error_handler(self, key: int) -> ErrorRegistrar[State]: ...
     @overload
     def error_handler(
         self, key: type[Error]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Concatenate, TypeAlias
+from typing import TYPE_CHECKING, Any, Concatenate, Protocol, TypeAlias
 
 from .request import Request
 from .response import Response
@@ -36,3 +36,10 @@ AnyErrorHandler: TypeAlias = Callable[[Request[Any], Any], Coroutine[Any, Any, R
 Lifespan: TypeAlias = "Callable[[Application[State]], AbstractAsyncContextManager[State]]"
 #: An entry of ``on_startup`` or ``on_shutdown``.
 Hook: TypeAlias = "Callable[[Application[State]], Awaitable[None] | None]"
+
+
+class ErrorRegistrar(Protocol[State]):
+    """Registers what answers a status, and gives it back unchanged."""
+
+    def __call__(self, handler: ErrorHandler[State, Error], /) -> ErrorHandler[State, Error]:
+        """Register ``handler``."""

@@ -30,6 +30,8 @@ from .subscription import Subscription
 __all__ = ["Codec", "RedisBroadcast"]
 
 T = TypeVar("T")
+# What `from_url` finds out from its arguments: to pyright, T is unknown where the class is named without it.
+Message = TypeVar("Message")
 
 logger = logging.getLogger("asgiweb")
 
@@ -63,14 +65,14 @@ class RedisBroadcast(Broadcast[T]):
     def from_url(
         cls,
         url: str,
-        kind: type[T] | Codec[T],
+        kind: type[Message] | Codec[Message],
         *,
         prefix: str = "",
         timeout: float = 5.0,
         limit: int = 64,
         overflow: Overflow = "disconnect",
         **options: Any,
-    ) -> Self:
+    ) -> RedisBroadcast[Message]:
         """Use the Redis of a URL, ``redis://``, ``rediss://`` or ``unix://``; `options` are redis-py's."""
         # No retries: a PUBLISH whose answer was lost may have been delivered, and would be a second time.
         # Pub/sub needs nothing of RESP3, and version 2 is what every server and every proxy speaks.
@@ -80,7 +82,8 @@ class RedisBroadcast(Broadcast[T]):
             "socket_connect_timeout": timeout,
         }
         connect: Callable[[], Redis] = partial(Redis.from_url, url, **(defaults | options))
-        return cls(connect, kind, prefix=prefix, timeout=timeout, limit=limit, overflow=overflow)
+        make: type[RedisBroadcast[Any]] = cls
+        return make(connect, kind, prefix=prefix, timeout=timeout, limit=limit, overflow=overflow)
 
     async def __aenter__(self) -> Self:
         """Connect; BroadcastUnavailable if Redis cannot be reached."""

@@ -34,7 +34,7 @@ class Part:
         #: The media type in lower case, without parameters; empty if the client does not say.
         self.content_type: str = segment.content_type or ""
         #: The header fields of this part.
-        self.headers = CIMultiDictProxy(CIMultiDict(segment.headerlist))
+        self.headers: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict(segment.headerlist))
         self._charset = (segment.charset or "utf-8").lower()
         self._events: Events | None = events
 
