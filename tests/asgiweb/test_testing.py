@@ -14,6 +14,11 @@ from weakref import WeakSet
 import httpx
 import msgspec
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket as StarletteWebSocket
 
 from asgiweb import (
     Application,
@@ -328,6 +333,42 @@ class TestLifespan:
             assert told == ["lifespan.startup"]
         assert told == ["lifespan.startup", "lifespan.shutdown"]
 
+    async def test_one_that_goes_on_after_its_end_is_cancelled_and_the_test_told(self) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            for _ in range(2):
+                await send({"type": f"{(await receive())['type']}.complete"})
+            await asyncio.Event().wait()
+
+        before = asyncio.all_tasks()
+        with pytest.raises(TimeoutError, match=r"still runs 0\.05 s after its shutdown"):
+            async with asyncio.timeout(30), TestClient(app, timeout=0.05):
+                pass
+        assert asyncio.all_tasks() == before
+
+    @pytest.mark.parametrize("phase", ["startup", "shutdown"])
+    @pytest.mark.parametrize("raise_exceptions", [True, False])
+    async def test_a_test_that_fails_in_it_fails(self, phase: str, raise_exceptions: bool) -> None:
+        @asynccontextmanager
+        async def lifespan(app: Application[None]) -> AsyncIterator[None]:
+            if phase == "startup":
+                pytest.fail("here")
+            yield
+            pytest.fail("here")
+
+        with pytest.raises(pytest.fail.Exception, match="here"):
+            async with TestClient(Application(lifespan=lifespan), raise_exceptions=raise_exceptions):
+                assert phase == "shutdown"
+
+    async def test_a_client_that_is_open_or_closed_is_not_started_again(self) -> None:
+        app = application()
+        client = TestClient(app)
+        async with client:
+            with pytest.raises(RuntimeError, match="more than once"):
+                await client.__aenter__()
+        with pytest.raises(RuntimeError, match="reopen"):
+            await client.__aenter__()
+        assert app.state == ["started", "stopped"]
+
 
 class TestWebSockets:
     async def test_messages_of_each_kind(self, client: TestClient) -> None:
@@ -463,6 +504,31 @@ class TestWebSockets:
             async with client.websocket("/fault-after") as ws:
                 await fail(ws)
 
+    async def test_nor_by_a_handler_that_does_not_end(self, client: TestClient) -> None:
+        with pytest.raises(ZeroDivisionError):
+            async with client.websocket("/deaf", timeout=0.05):
+                raise ZeroDivisionError
+
+    @pytest.mark.parametrize("accepted", [True, False])
+    @pytest.mark.parametrize("receiving", [True, False])
+    async def test_a_test_that_fails_in_a_handler_fails(self, accepted: bool, receiving: bool) -> None:
+        app: Application[Any] = Application()
+
+        @app.websocket("/")
+        async def fail(ws: WebSocket) -> None:
+            if accepted:
+                await ws.accept()
+            pytest.fail("here")
+
+        async def talk(ws: TestWebSocket) -> None:
+            async with ws:
+                if receiving:
+                    await ws.receive()
+
+        async with TestClient(app) as client:
+            with pytest.raises(pytest.fail.Exception, match="here"):
+                await talk(client.websocket("/"))
+
     async def test_faults_are_answers_if_they_are_not_to_be_raised(self) -> None:
         async with TestClient(application(), raise_exceptions=False) as client:
             with pytest.raises(WebSocketDenied) as denied:
@@ -477,7 +543,7 @@ class TestWebSockets:
 
     async def test_a_message_that_does_not_come_is_not_waited_for_for_ever(self, client: TestClient) -> None:
         async with client.websocket("/echo", timeout=0.3) as ws:
-            with pytest.raises(TimeoutError):
+            with pytest.raises(TimeoutError, match=r"has sent nothing for 0\.3 s"):
                 await ws.receive()
 
     async def test_a_handler_that_does_not_end_is_cancelled_and_the_test_told(
@@ -584,6 +650,25 @@ class TestOtherApplications:
 
         async with TestClient(app).websocket("/"):
             pass
+
+    async def test_nor_is_what_starlette_makes_of_it(self) -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            while True:
+                yield b"a"
+
+        async def stream(request: StarletteRequest) -> StreamingResponse:
+            return StreamingResponse(pieces())
+
+        async def talk(websocket: StarletteWebSocket) -> None:
+            await websocket.accept()
+            while True:
+                await websocket.send_text("a")
+
+        async with TestClient(Starlette(routes=[Route("/", stream), WebSocketRoute("/", talk)])) as client:
+            async with client.stream("GET", "/") as response:
+                assert await anext(response.aiter_bytes()) == b"a"
+            async with client.websocket("/") as ws:
+                assert await ws.receive() == "a"
 
     async def test_a_denial_may_come_in_pieces(self) -> None:
         with pytest.raises(WebSocketDenied) as caught:

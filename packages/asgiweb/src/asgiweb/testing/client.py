@@ -52,8 +52,12 @@ class TestClient(httpx.AsyncClient):
 
     async def __aenter__(self) -> Self:
         """Start the application. Raises what its lifespan raises."""
-        await self._lifespan.start()
-        await super().__aenter__()
+        await super().__aenter__()  # first, because it refuses a client that is open, or was
+        try:
+            await self._lifespan.start()
+        except BaseException:
+            await super().__aexit__()
+            raise
         return self
 
     async def __aexit__(

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import httpx
 
 from ..asgi import FAULTS, ASGIApplication, HeaderPair, Message, Scope
+from .leaving import ClientLeft, is_of_leaving
 from .sending import SentBody
 
 Result = TypeVar("Result")
@@ -70,8 +71,8 @@ class Exchange:
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            # Also what pytest.fail() raises in a handler. An OSError may be that of send().
-            if not (self._gone.done() and isinstance(error, OSError)):
+            # Also what pytest.fail() raises in a handler.
+            if not (self._gone.done() and is_of_leaving(error)):
                 self._faults.append(error)
         finally:
             self._ended = True
@@ -91,7 +92,7 @@ class Exchange:
             raise RuntimeError(f"{self._name}: a body comes before the start of the response")
         await self._room.wait()
         if self._gone.done():
-            raise ConnectionResetError("the client has left")
+            raise ClientLeft("the client has left")
         # Servers drop what is sent for HEAD (RFC 9110, 9.3.2); not all applications keep from it.
         self._piece = b"" if self._scope["method"] == "HEAD" else message.get("body", b"")
         self._room.clear()

@@ -28,7 +28,8 @@ class RunningLifespan:
         """Wait until the application has started. Raises what has kept it from that."""
         self._task = asyncio.create_task(self._run())
         try:
-            await self._phase("startup")
+            if await self._phase("startup") == "lifespan.ended":
+                await self._end(self._task)
         except BaseException:
             await self._cancel(self._task)
             raise
@@ -38,20 +39,27 @@ class RunningLifespan:
         if self._task is not None and not self._task.done():
             try:
                 await self._phase("shutdown")
-                await asyncio.wait([self._task])
-                if not self._task.cancelled():
-                    self._task.result()
+                await self._end(self._task)
             finally:
                 await self._cancel(self._task)
         if self._faults and self._raise_exceptions:
             # What it has raised since the start, its background work included.
             raise self._faults[0]
 
+    async def _end(self, task: asyncio.Task[None]) -> None:
+        """Raises what is no fault of an application, such as what pytest.fail() raises."""
+        await asyncio.wait([task], timeout=self._timeout)
+        if not task.done():
+            raise TimeoutError(f"the application still runs {self._timeout} s after its shutdown")
+        if not task.cancelled():
+            task.result()
+
     async def _cancel(self, task: asyncio.Task[None]) -> None:
         task.cancel()
         await asyncio.wait([task])
 
-    async def _phase(self, name: str) -> None:
+    async def _phase(self, name: str) -> str:
+        """Return what the application has answered."""
         await self._to_app.put({"type": f"lifespan.{name}"})
         try:
             async with asyncio.timeout(self._timeout):
@@ -62,6 +70,7 @@ class RunningLifespan:
             if self._faults:
                 raise self._faults[0]
             raise RuntimeError(f"the application's {name} failed: {message.get('message', '')}")
+        return str(message["type"])
 
     async def _run(self) -> None:
         scope = {

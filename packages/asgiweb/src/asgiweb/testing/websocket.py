@@ -12,6 +12,7 @@ import msgspec
 
 from ..asgi import FAULTS, ASGIApplication, Message, Scope
 from ..errors import WebSocketDisconnect
+from .leaving import ClientLeft, is_of_leaving
 
 Model = TypeVar("Model")
 
@@ -55,7 +56,7 @@ class TestWebSocket:
         self._cookies = cookies
         self._timeout = timeout
         self._raise_exceptions = raise_exceptions
-        self._faults: list[Exception] = []
+        self._faults: list[BaseException] = []
         scope[FAULTS] = self._faults
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
@@ -85,8 +86,11 @@ class TestWebSocket:
     async def _run(self) -> None:
         try:
             await self._app(self._scope, self._receive_by_app, self._send_by_app)
-        except Exception as error:
-            if not (self.close_code is not None and isinstance(error, OSError)):
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            # Also what pytest.fail() raises in a handler.
+            if not (self.close_code is not None and is_of_leaving(error)):
                 self._faults.append(error)
         finally:
             self._from_app.put_nowait(_ENDED)
@@ -100,8 +104,7 @@ class TestWebSocket:
 
     async def _send_by_app(self, message: Message) -> None:
         if self.close_code is not None:
-            # ASGI websocket 2.4.
-            raise ConnectionResetError("the client has closed the websocket")
+            raise ClientLeft("the client has closed the websocket")
         self._from_app.put_nowait(message)
         if self._from_app.qsize() >= _UNREAD:
             self._room.clear()
@@ -132,8 +135,11 @@ class TestWebSocket:
         raise WebSocketDenied(response)
 
     async def _next(self) -> Message:
-        async with asyncio.timeout(self._timeout):
-            message = await self._from_app.get()
+        try:
+            async with asyncio.timeout(self._timeout):
+                message = await self._from_app.get()
+        except TimeoutError:
+            raise TimeoutError(f"the application has sent nothing for {self._timeout} s") from None
         self._room.set()
         return message
 
@@ -222,6 +228,9 @@ class TestWebSocket:
         await self.close()
         try:
             await self._wait_for_the_end()
+        except TimeoutError:
+            if error is None:
+                raise
         finally:
             await self._end_task()
         if error is None:
