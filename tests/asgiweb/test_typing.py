@@ -20,6 +20,9 @@ from tests.asgiserve.program import ROOT
 CASES = ROOT / "tests/asgiweb/typing_cases"
 README = ROOT / "packages/asgiweb/README.md"
 
+#: Those whose code runs; that of docs/asgiweb.md itself is in pieces.
+PAGES = sorted(ROOT.glob("docs/asgiweb/*.md"))
+
 #: Seconds; pyright fetches its program for Node.js once.
 PATIENCE = 300
 
@@ -32,8 +35,9 @@ needs_node = pytest.mark.skipif(
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A directory with all that is checked, because pyright looks at nothing outside of it."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
-    (tmp_path / "readme.py").write_text("\n\n".join(blocks))
+    for page in (README, *PAGES):
+        blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+        (tmp_path / f"page_{page.stem.lower()}.py").write_text("\n\n".join(blocks))
     for directory in (ROOT / "examples", CASES):
         shutil.copytree(directory, tmp_path / directory.name, ignore=shutil.ignore_patterns("__pycache__"))
     settings = {
@@ -68,7 +72,10 @@ def test_pyright_accepts_what_is_right_and_refuses_each_mistake(project: Path) -
 def test_mypy_accepts_what_is_right_and_refuses_each_mistake(project: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--no-error-summary"]
     result = subprocess.run(
-        [*command, CASES, ROOT / "examples", project / "readme.py"], capture_output=True, text=True, cwd=ROOT
+        [*command, CASES, ROOT / "examples", *project.glob("page_*.py")],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
     )
     assert (result.stdout, result.returncode) == ("", 0), result.stdout + result.stderr
 
