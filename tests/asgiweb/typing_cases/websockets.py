@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, assert_type
 from uuid import UUID
 
+import httpx
 import msgspec
 
 from asgiweb import Application, Request, Response, WebSocket
@@ -93,7 +94,10 @@ async def without_arguments() -> None: ...
 
 
 async def test(client: TestClient) -> None:
-    async with client.websocket("/", subprotocols=["a"]) as ws:
+    another = TestClient(app, cookies=client.cookies, headers=client.headers)
+    assert_type(await another.get("/", params={"page": 1}), httpx.Response)
+    client.websocket("/", params={"page": ["1"]})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    async with client.websocket("/", subprotocols=["a"], params={"page": 1}) as ws:
         assert_type(await ws.receive(), str | bytes)
         assert_type(await ws.receive_json(Move), Move)
         await ws.send_text(b"bytes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # that is send_bytes()

@@ -32,7 +32,7 @@ class TestClient(httpx.AsyncClient):
         raise_exceptions: bool = True,
         base_url: str = "http://test",
         headers: Mapping[str, str] | None = None,
-        cookies: dict[str, str] | None = None,
+        cookies: httpx.Cookies | dict[str, str] | None = None,
         follow_redirects: bool = False,
         client: tuple[str, int] = ("127.0.0.1", 50000),
         timeout: float | None = 10.0,
@@ -81,7 +81,7 @@ class TestClient(httpx.AsyncClient):
         url: str,
         *,
         subprotocols: Sequence[str] = (),
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, str | int | float | bool | None] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = 5.0,
     ) -> TestWebSocket:
