@@ -94,8 +94,11 @@ def test_bodies_of_all_sizes_arrive_whole(serve: Serve, size: int) -> None:
         ((b"ok",), [], b"content-length: 2\r\n"),
         ((b"",), [(b"content-length", b"1000")], b"content-length: 1000\r\n"),
         ((b"ok",), [(b"content-length", b"2")], b"content-length: 2\r\n"),
+        # RFC 9110 §8.6: it may be that of a GET or none, and applications leave bodies out themselves.
+        ((b"",), [], b""),
+        ((b"", b""), [], b""),
     ],
-    ids=["length-of-the-body", "declared-without-a-body", "declared"],
+    ids=["length-of-the-body", "declared-without-a-body", "declared", "neither", "neither-in-pieces"],
 )
 def test_9110_9_3_2_head_has_the_fields_and_no_body(
     serve: Serve, pieces: tuple[bytes, ...], headers: Headers, framing: bytes

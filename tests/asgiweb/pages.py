@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 
 from asgiweb import Application, Request, Response, WebSocket, html_response
+from asgiweb.files import file_response
 from asgiweb.middleware import CORS, Compression, SecurityHeaders, csp_nonce
 
 #: The site whose pages may ask; the test knows its port only when it runs.
@@ -36,6 +37,11 @@ async def stream(request: Request) -> Response:
             yield f"{number} " * 1000
 
     return Response(pieces(), content_type="text/plain; charset=utf-8")
+
+
+@asked.get("/file")
+async def file(request: Request) -> Response:
+    return await file_response(request, __file__, headers={"cache-control": "no-cache"})
 
 
 @asked.websocket("/ws")

@@ -218,6 +218,34 @@ async def test_statuses_without_a_whole_body(status: int) -> None:
     assert "content-encoding" not in exchange.headers
 
 
+@pytest.mark.parametrize("ranges", ["bytes=0-9", "bytes=0-9, 1000-1009"])
+@pytest.mark.parametrize(("name", "varies"), [("a.txt", True), ("a.png", False)])
+async def test_rfc_9110_15_3_7_a_part_varies_as_the_whole_does(
+    ranges: str, name: str, varies: bool, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(TEXT.encode())
+    app = Application[None](middlewares=[Compression()])
+
+    @app.get("/")
+    async def file(request: Request) -> Response:
+        return await file_response(request, tmp_path / name)
+
+    for accept in ("gzip", None):
+        whole, part = await ask(app, accept), await ask(app, accept, headers=((b"range", ranges.encode()),))
+        assert part.status == 206
+        assert "content-encoding" not in part.headers
+        assert ("vary" in whole.headers) is varies
+        # Of what type the parts of several are is not said where caches look: it is better to say too much.
+        assert ("vary" in part.headers) is (varies or "," in ranges)
+
+
+@pytest.mark.parametrize("headers", [{"cache-control": "no-transform"}, {"content-encoding": "br"}])
+async def test_a_part_of_what_is_never_compressed_does_not_vary(headers: dict[str, str]) -> None:
+    headers = {"content-range": "bytes 0-9/2000", **headers}
+    exchange = await ask(lambda: Response(TEXT[:10], 206, headers=headers))
+    assert "vary" not in exchange.headers
+
+
 async def test_errors_and_answers_to_posts_are_compressed_too() -> None:
     assert (await ask(lambda: Response(TEXT, 404))).headers["content-encoding"] == "gzip"
     assert (await ask(lambda: Response(TEXT), method="POST")).headers["content-encoding"] == "gzip"

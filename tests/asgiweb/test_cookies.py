@@ -97,6 +97,12 @@ def test_path_and_domain_cannot_smuggle_attributes(text: str) -> None:
         format_cookie("a", "1", domain=text)
 
 
+def test_rfc_6265bis_5_6_what_is_too_long_is_refused() -> None:
+    format_cookie("name", "x" * 4092)
+    with pytest.raises(HeaderError, match="4097 bytes"):
+        format_cookie("name", "x" * 4093)
+
+
 def test_what_browsers_take_only_over_https_needs_secure() -> None:
     with pytest.raises(HeaderError, match="secure"):
         format_cookie("a", "1", samesite="none")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email
+import gzip
 import os
 import re
 import time
@@ -126,6 +127,21 @@ class TestHead:
         assert response.headers["cache-control"] == "private"
         assert response.headers["content-type"] == "text/csv; charset=latin-1"
         assert (await get(small, {"if-none-match": '"mine"'}, **options)).status_code == 304
+
+    async def test_8_8_3_3_a_tag_of_the_handlers_own_tells_codings_apart(self, small: Path) -> None:
+        small.with_name(small.name + ".gz").write_bytes(gzip.compress(small.read_bytes()))
+        asked = {"accept-encoding": "gzip"}
+        for own, variant in (('"v1"', '"v1-gzip"'), ('W/"v1"', 'W/"v1"'), ("v1", "v1")):
+            options: dict[str, Any] = {"headers": {"ETag": own}, "precompressed": True}
+            plain = await get(small, {"accept-encoding": "identity"}, **options)
+            assert plain.headers["etag"] == own
+            response = await get(small, asked, **options)
+            assert (response.headers["content-encoding"], response.headers["etag"]) == ("gzip", variant)
+        part = {**asked, "range": "bytes=0-3", "if-range": '"v1"'}
+        # What the client has is a part of the file as it is, and what it would get one of the variant.
+        assert (await get(small, part, headers={"etag": '"v1"'}, precompressed=True)).status_code == 200
+        part["if-range"] = '"v1-gzip"'
+        assert (await get(small, part, headers={"etag": '"v1"'}, precompressed=True)).status_code == 206
 
     async def test_what_varies_by_more_than_the_coding(self, small: Path) -> None:
         response = await get(small, headers={"vary": "cookie"}, precompressed=True)

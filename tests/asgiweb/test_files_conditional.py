@@ -77,6 +77,13 @@ def test_13_1_2_without_a_tag_of_its_own_only_the_star_matches() -> None:
     assert outcome(Validators("", DATE), if_none_match="*") is NOT_MODIFIED
 
 
+def test_13_1_2_for_a_part_a_tag_that_something_has_weakened_is_another() -> None:
+    assert outcome(if_none_match='W/"a"', range="bytes=0-3") is SEND
+    assert outcome(if_none_match='W/"a", "a"', range="bytes=0-3") is NOT_MODIFIED
+    assert outcome(if_none_match="*", range="bytes=0-3") is NOT_MODIFIED
+    assert outcome(WEAK, if_none_match='W/"a"', range="bytes=0-3") is NOT_MODIFIED
+
+
 def test_13_1_2_tags_of_several_headers_are_one_list() -> None:
     asked = headers(("if-none-match", '"b"'), ("if-none-match", '"a"'))
     assert evaluate(asked, STRONG) is NOT_MODIFIED

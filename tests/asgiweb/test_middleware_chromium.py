@@ -110,6 +110,15 @@ def test_a_compressed_stream_is_read_as_it_was(sites: Sites) -> None:
     assert waiting.value.all_headers()["content-encoding"] in ("zstd", "br", "gzip")
 
 
+def test_a_part_of_a_file_that_the_browser_has_compressed_is_one_of_the_file(sites: Sites) -> None:
+    url = f"{sites.asked}/file"
+    whole = fetch(sites.allowed, url)[1]
+    # It has the whole now, and asks with the tag of that.
+    assert fetch(sites.allowed, url, headers={"range": "bytes=10-19"}) == [206, whole[10:20], None]
+    assert fetch(sites.allowed, url, headers={"range": "bytes=100-"}) == [206, whole[100:], None]
+    assert fetch(sites.allowed, url) == [200, whole, None]
+
+
 def test_scripts_and_styles_run_by_nonce_alone(browser: Browser) -> None:
     context = browser.new_context()
     page = context.new_page()

@@ -16,7 +16,7 @@ OLD = "an old secret of more than 32 characters"
 NEW = "a newer secret of more than 32 characters"
 
 
-@pytest.mark.parametrize("value", ["", "hello", 'a b;c=d, \\ " \n', "ü € 🙂", "a.b.c", "x" * 5000])
+@pytest.mark.parametrize("value", ["", "hello", 'a b;c=d, \\ " \n', "ü € 🙂", "a.b.c", "x" * 2900])
 def test_any_text_comes_back_and_fits_into_cookies(value: str) -> None:
     signer = Signer(NEW, purpose="test")
     signed = signer.sign(value)

@@ -12,6 +12,9 @@ from .headers import TOKEN
 
 SameSite: TypeAlias = Literal["lax", "strict", "none"]
 
+#: Bytes of name and value that browsers take (RFC 6265bis, 5.6).
+COOKIE_SIZE = 4096
+
 _VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
 _ATTRIBUTE = re.compile(r"[ -:<-~]*")
 
@@ -95,6 +98,9 @@ def _check(name: str, value: str, path: str | None, domain: str | None) -> None:
             f"cookie {name!r}: spaces, quotes, commas, semicolons, backslashes and what is not ASCII cannot "
             f"be in a value: encode it first, for example with urllib.parse.quote()"
         )
+    size = len(name) + len(value)
+    if size > COOKIE_SIZE:
+        raise HeaderError(f"cookie {name!r}: it has {size} bytes, and browsers take {COOKIE_SIZE}")
     for attribute, text in (("path", path), ("domain", domain)):
         if text is not None and _ATTRIBUTE.fullmatch(text) is None:
             raise HeaderError(f"cookie {name!r}: this cannot be a {attribute}: {text!r}")

@@ -54,7 +54,10 @@ class Signer:
     def set_cookie(
         self, response: Response, name: str, value: str, **attributes: Unpack[CookieAttributes]
     ) -> None:
-        """Set a cookie to a signed value; any text will do. The attributes are `Response.set_cookie`'s."""
+        """Set a cookie to a signed value: any text, of some 3,000 bytes at most, or a HeaderError.
+
+        The attributes are `Response.set_cookie`'s.
+        """
         response.set_cookie(name, self.sign_for(name, value), **attributes)
 
     def cookie(self, request: Request[Any], name: str, *, max_age: float | None = None) -> str | None:

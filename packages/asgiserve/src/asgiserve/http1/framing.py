@@ -107,8 +107,9 @@ def begin_body(
 ) -> tuple[BodyWriter, bytes]:
     """Choose what frames a body, by the size of its first piece; return it, and the field that says so."""
     if method == "HEAD" or not head.has_content:
-        # RFC 9110 §8.6: the length that a GET would be told, where it is known.
-        if more or not head.has_content or head.content_length is not None:
+        # RFC 9110 §8.6: the length that a GET would be told, where it is known. Of no body it is not: many
+        # applications leave that of a HEAD out themselves, however long it is.
+        if more or not size or not head.has_content or head.content_length is not None:
             return SilentWriter(), b""
         return SilentWriter(), b"content-length: %d\r\n" % size
     if head.content_length is not None:

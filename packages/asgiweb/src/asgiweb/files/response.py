@@ -70,6 +70,17 @@ class Representation:
             file.close()
             raise
 
+    def add(self, headers: Headers) -> None:
+        """Add headers, or replace what is there, and keep what tells the codings of the file apart."""
+        own = self.headers
+        etag, vary, coding = own["etag"], own.get("vary"), own.get("content-encoding")
+        own.update(headers)
+        if vary is not None:
+            add_vary(own, vary)
+        if coding is not None and own["etag"] != etag and own["etag"].startswith('"'):
+            # With one strong tag for both a client would join parts of the two (RFC 9110, 8.8.3.3).
+            own["etag"] = f'{own["etag"][:-1]}-{coding}"'
+
     def _not_modified(self) -> Response:
         for name in _NOT_IN_304:
             self.headers.popall(name, None)
@@ -135,10 +146,7 @@ async def file_response(
     found = await find(request, path, precompressed=precompressed, in_threads=in_threads)
     if found is None:
         raise HTTPNotFound
-    vary = found.headers.get("vary")
-    found.headers.update(headers or {})
-    if vary is not None:
-        add_vary(found.headers, vary)
+    found.add(headers or {})
     if content_type is not None:
         found.headers["content-type"] = content_type
     if filename is not None or disposition is not None:

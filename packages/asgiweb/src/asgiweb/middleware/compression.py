@@ -51,12 +51,12 @@ COMPRESSIBLE = (
 IN_THREAD = 65_536
 
 # What says something about the bytes as they are (RFC 9110, 8.4 and 14.4; RFC 9530, and what was before it).
-_ABOUT_BYTES = tuple(
-    map(istr, "content-encoding content-range content-digest repr-digest digest content-md5".split())
-)
+_ABOUT_WHOLE = (istr("content-encoding"), istr("repr-digest"), istr("digest"))
+_ABOUT_BYTES = (*_ABOUT_WHOLE, istr("content-range"), istr("content-digest"), istr("content-md5"))
 _ENCODING, _LENGTH, _RANGES, _ETAG = map(istr, "content-encoding content-length accept-ranges etag".split())
 _CACHE_CONTROL = istr("cache-control")
 _EVENT_STREAM = "text/event-stream"
+_PARTS = "multipart/byteranges"
 
 
 class Compression:
@@ -85,7 +85,11 @@ class Compression:
         """Compress the response, unless something speaks against it."""
         response = await handler(request)
         status = response.status
-        if status < 200 or status in (204, 206):
+        if status < 200 or status == 204:
+            return response
+        if status == 206:
+            if self._is_of_what_may_change(response):
+                add_vary(response.headers, "accept-encoding")
             return response
         if status == 304:
             _keep_validator(request, response.headers)
@@ -103,13 +107,19 @@ class Compression:
     def _may_change(self, response: Response) -> bool:
         """Tell whether nothing is said about the body that would be wrong after compression."""
         kind = media_type(response.content_type or "")
-        headers = response.headers
         if kind == _EVENT_STREAM or self._compressible(kind) is None:
             return False
-        if any(name in headers for name in _ABOUT_BYTES):
+        return not _is_fixed(response.headers, _ABOUT_BYTES)
+
+    def _is_of_what_may_change(self, response: Response) -> bool:
+        """Tell whether a part is of what is compressed as a whole, which varies then (RFC 9110, 15.3.7).
+
+        Of several parts none says here of what type it is: these may be.
+        """
+        kind = media_type(response.content_type or "")
+        if kind != _PARTS and self._compressible(kind) is None:
             return False
-        directives = ",".join(headers.getall(_CACHE_CONTROL, ())).lower().split(",")
-        return "no-transform" not in map(str.strip, directives)
+        return not _is_fixed(response.headers, _ABOUT_WHOLE)
 
     async def _compress(self, request: Request[Any], response: Response, coding: str) -> None:
         compressor = self._compressors[coding]()
@@ -150,6 +160,14 @@ async def _compressed(stream: AsyncIterable[bytes | str], compressor: Compressor
 async def _nothing() -> AsyncIterator[bytes]:
     return
     yield
+
+
+def _is_fixed(headers: CIMultiDict[str], about: Iterable[str]) -> bool:
+    """Tell whether headers say something ``about`` a body, or that nobody may change it."""
+    if any(name in headers for name in about):
+        return True
+    directives = ",".join(headers.getall(_CACHE_CONTROL, ())).lower().split(",")
+    return "no-transform" in map(str.strip, directives)
 
 
 def _size(request: Request[Any], response: Response) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from multidict import CIMultiDict
 
-from ..cookies import SameSite
+from ..cookies import COOKIE_SIZE, SameSite
 from ..errors import InvalidSignature, RegistrationError, SessionError, StoreUnavailable
 from ..exceptions import HTTPServiceUnavailable
 from ..handlers import Handler
@@ -22,7 +22,7 @@ from ..response import Headers, Response
 from ..signing import Signer
 from .session import EMPTY, Session
 from .session_stores import SessionStore
-from .state_cookie import COOKIE_SIZE, StateCookie, keep_private
+from .state_cookie import StateCookie, keep_private
 
 logger = logging.getLogger("asgiweb")
 

@@ -13,9 +13,6 @@ from ..headers import add_vary
 from ..request import Request
 from ..response import Response
 
-#: Bytes of name and value that browsers take (RFC 6265bis, 5.6).
-COOKIE_SIZE = 4096
-
 # A multidict makes one of each other name, again and again.
 _CACHE_CONTROL = istr("cache-control")
 
