@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ..asgi import Scope
 from ..errors import UrlError
-from .converters import BUILT_IN
+from .converters import BUILT_IN, Converter
 from .hosts import port_of
 from .patterns import Parameter, Segment, is_label
 from .route import MOUNT, WEBSOCKET, Route
@@ -89,14 +89,22 @@ def _format(route: Route, parameter: Parameter, value: Any) -> str:
             f"{converter.type.__name__}"
         )
     text = converter.format(value)
-    try:
-        converter.parse(text)
-    except ValueError:
-        text = ""
-    # Clients resolve "." and ".." even when they are quoted, so no such segment ever arrives.
-    dots = {".", ".."}.intersection(text.split("/") if converter.spans_segments else [text])
-    if dots or not (text or converter.spans_segments):
+    if not _is_readable(converter, text):
         raise UrlError(
             f"url_for {route.name!r}: {parameter.name!r} cannot be {value!r}: no path is read as that"
         )
     return text
+
+
+def _is_readable(converter: Converter[Any], text: str) -> bool:
+    """Tell whether a path can carry a text, so that the converter takes it."""
+    try:
+        converter.parse(text)
+        # Half of a surrogate pair is no character.
+        text.encode()
+    except ValueError:
+        return False
+    if not text:
+        return converter.spans_segments
+    # Clients resolve "." and ".." even when they are quoted, so no such segment ever arrives.
+    return not {".", ".."}.intersection(text.split("/") if converter.spans_segments else [text])
