@@ -39,13 +39,15 @@ def scope_below(request: Request[Any], depth: int, app: ASGIApplication) -> Scop
     outer = scope.get("root_path", "").rstrip("/")
     segments = segments_of(scope)
     state = scope.get("state") or {}
+    # What begins without a slash, such as "*", is no place below anything.
+    is_path = not segments[0]
     key = state_key(app)
     own = state[key] if key in state else request.app.mounted_states.get(key, {})
     below: Scope = {
         **scope,
         # With the prefix, also on servers that have taken it off (ASGI www, "root_path").
-        "path": outer + "/".join(segments),
-        "root_path": outer + "/".join(segments[: depth + 1]),
+        "path": outer + "/".join(segments) if is_path else scope["path"],
+        "root_path": outer + "/".join(segments[: depth + 1]) if is_path else outer,
         "state": {**state, **own},
     }
     if request.match_info:
