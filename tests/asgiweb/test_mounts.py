@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Mount as StarletteMount
 from starlette.routing import Route as StarletteRoute
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket as StarletteWebSocket
@@ -162,6 +163,15 @@ class TestScopes:
         scope = http_scope(path, raw_path=raw_path, root_path=root_path)
         exchange = await Exchange(scope).run(mounting(inner, "/{tenant}"))
         assert exchange.body.decode() == f"{root_path}/a%2Fb/d"
+
+    async def test_urls_of_starlette_below_an_application_that_is_below_starlette(self) -> None:
+        async def it(request: StarletteRequest) -> PlainTextResponse:
+            return PlainTextResponse(str(request.url_for("it")))
+
+        innermost = Starlette(routes=[StarletteRoute("/a", it, name="it")])
+        outermost = Starlette(routes=[StarletteMount("/s", mounting(innermost))])
+        exchange = await Exchange(http_scope("/s/m/a")).run(outermost)
+        assert (exchange.status, exchange.body) == (200, b"http://test/s/m/a")
 
     async def test_urls_of_mounts(self) -> None:
         parent = mounting(prefix="/t/{id:int}", name="t")

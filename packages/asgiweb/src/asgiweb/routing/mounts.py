@@ -16,6 +16,9 @@ from ..request import Request
 from ..response import Response
 from .paths import segments_of
 
+# What a Starlette around this application has left in the scope: one below would take its routes for its own.
+_OF_STARLETTE = ("router", "app_root_path")
+
 
 def mounted(app: ASGIApplication, depth: int) -> Handler:
     """Make a handler of an application whose prefix has ``depth`` segments."""
@@ -50,6 +53,8 @@ def scope_below(request: Request[Any], depth: int, app: ASGIApplication) -> Scop
         "root_path": outer + "/".join(segments[: depth + 1]) if is_path else outer,
         "state": {**state, **own},
     }
+    for name in _OF_STARLETTE:
+        below.pop(name, None)
     if request.match_info:
         # No part of ASGI, but where Starlette and FastAPI look for them.
         below["path_params"] = {**scope.get("path_params", {}), **request.match_info}
