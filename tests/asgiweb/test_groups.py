@@ -164,6 +164,13 @@ class TestRefusals:
             with pytest.raises(RegistrationError, match="write it as '/blog'"):
                 register()
 
+    def test_an_application_is_mounted_and_not_included(self) -> None:
+        for includer in (Application[Any](), Group[Any]()):
+            with pytest.raises(
+                RegistrationError, match=r"is no Group; an application is mounted: app\.mount\("
+            ):
+                includer.include(Application())  # type: ignore[arg-type]  # that is the point
+
     def test_mistakes_name_the_handlers_place(self) -> None:
         group: Group[Any] = Group("/blog")
         group.get("/posts/{number:int}")(show_post)

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Mount as StarletteMount
 from starlette.routing import Route as StarletteRoute
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket as StarletteWebSocket
@@ -105,6 +106,18 @@ class TestScopes:
         assert (await Exchange(http_scope("/a")).run(parent)).body == b"GET  /a"
         assert (await Exchange(http_scope("/")).run(parent)).body == b"GET  /"
 
+    @pytest.mark.parametrize("root_path", ["", "/api"])
+    @pytest.mark.parametrize("path", ["*", "a/b"])
+    async def test_a_path_without_a_slash_before_it_stays_what_it_is(self, path: str, root_path: str) -> None:
+        exchange = await Exchange(http_scope(path, "OPTIONS", root_path=root_path)).run(mounting(prefix=""))
+        assert exchange.body.decode() == f"OPTIONS {root_path} {path}"
+        inner = Application()
+        inner.get("/")(it_is_the_parents)
+        inner.get("/b")(it_is_the_parents)
+        scope = http_scope(path, "OPTIONS", root_path=root_path)
+        exchange = await Exchange(scope).run(mounting(inner, ""))
+        assert (exchange.status, exchange.headers.get("allow")) == (204 if path == "*" else 404, None)
+
     async def test_a_prefix_may_have_parameters(self) -> None:
         seen: list[dict[str, Any]] = []
 
@@ -128,6 +141,37 @@ class TestScopes:
         exchange = await Exchange(http_scope("/m/a/b", raw_path=b"/m/a%2Fb")).run(parent)
         assert exchange.body == b"a/b /m/b True"
         assert str(parent.url_for("it")) == "/x"
+
+    @pytest.mark.parametrize(
+        ("path", "raw_path", "root_path"),
+        [
+            ("/a/b/c", b"/a%2Fb/c", ""),
+            ("/api/a/b/c", b"/api/a%2Fb/c", "/api"),
+            ("/api/a/b/c", b"/a%2Fb/c", "/api"),
+            ("/a/b/c", b"/a%2Fb/c?d=/", "/api"),
+        ],
+    )
+    async def test_urls_below_a_parameter_with_an_encoded_slash(
+        self, path: str, raw_path: bytes, root_path: str
+    ) -> None:
+        inner = Application()
+
+        @inner.get("/{name}", name="it")
+        async def it(request: Request, name: str) -> Response:
+            return Response(str(request.url_for("it", name="d")))
+
+        scope = http_scope(path, raw_path=raw_path, root_path=root_path)
+        exchange = await Exchange(scope).run(mounting(inner, "/{tenant}"))
+        assert exchange.body.decode() == f"{root_path}/a%2Fb/d"
+
+    async def test_urls_of_starlette_below_an_application_that_is_below_starlette(self) -> None:
+        async def it(request: StarletteRequest) -> PlainTextResponse:
+            return PlainTextResponse(str(request.url_for("it")))
+
+        innermost = Starlette(routes=[StarletteRoute("/a", it, name="it")])
+        outermost = Starlette(routes=[StarletteMount("/s", mounting(innermost))])
+        exchange = await Exchange(http_scope("/s/m/a")).run(outermost)
+        assert (exchange.status, exchange.body) == (200, b"http://test/s/m/a")
 
     async def test_urls_of_mounts(self) -> None:
         parent = mounting(prefix="/t/{id:int}", name="t")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from asgiweb import Application, RegistrationError, Response
+from asgiweb import Application, Group, RegistrationError, Response, WebSocket
 from asgiweb.request import Request
 from tests.asgiweb.exchange import http_scope
 
@@ -58,3 +60,39 @@ def test_methods_may_be_an_iterator() -> None:
         return Response()
 
     assert app.router.routes[0].methods == ("GET",)
+
+
+@pytest.mark.parametrize("register", [Application().route, Group[None]().route])
+def test_methods_are_not_one_text(register: Any) -> None:
+    """It would be taken for a list of methods that are called "G", "E" and "T"."""
+
+    async def handler(request: Request) -> Response:
+        return Response()
+
+    with pytest.raises(RegistrationError, match=r"such as \['GET', 'POST'\], not 'GET'"):
+        register("/a", methods="GET")(handler)
+
+
+def test_an_option_that_there_is_not_is_refused() -> None:
+    """What is misspelt may be what keeps others out."""
+
+    async def handler(request: Request) -> Response:
+        return Response()
+
+    async def talk(ws: WebSocket) -> None: ...
+
+    app: Any = Application()
+    group: Any = Group()
+    group.get("/a", middleware=[])(handler)
+    known = "form_limits, host, max_body_size, middlewares, name"
+    cases: list[tuple[Any, str]] = [
+        (lambda: app.get("/a", middleware=[])(handler), known),
+        (lambda: app.router.add_get("/a", handler, middleware=[]), known),
+        (lambda: app.include(group), known),
+        (lambda: app.websocket("/a", max_body_size=5)(talk), "host, middlewares, name"),
+        (lambda: app.mount("/a", Application(), methods=["GET"]), "host, middlewares, name"),
+    ]
+    for register, there in cases:
+        with pytest.raises(RegistrationError, match=rf"'/a': there is no option '\w+'; there are {there}"):
+            register()
+    assert app.routes == ()

@@ -158,6 +158,13 @@ class TestIgnore:
         exchange = await asked(app_with(route, trailing_slash="ignore"), path)
         assert (exchange.status, exchange.body) == (200, unquote(path).encode())
 
+    @pytest.mark.parametrize("root_path", ["", "/api"])
+    async def test_an_encoded_slash_is_not_the_one_at_the_end(self, root_path: str) -> None:
+        app = app_with("/a", "/f/{x}/", trailing_slash="ignore")
+        assert (await asked(app, f"{root_path}/a%2F", root_path=root_path)).status == 404
+        assert (await asked(app, f"{root_path}/a%2F", "DELETE", root_path=root_path)).status == 404
+        assert (await asked(app, f"{root_path}/f/b%2F", root_path=root_path)).status == 200
+
     async def test_the_exact_path_comes_first(self) -> None:
         app = app_with("/a/", trailing_slash="ignore")
 

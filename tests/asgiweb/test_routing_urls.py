@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,14 @@ from asgiweb.request import Request
 from tests.asgiweb.exchange import http_scope
 
 ID = UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
+
+
+class Size(str, Enum):  # noqa: UP042  # str() of a StrEnum would be its value
+    SMALL = "small"
+
+
+class Count(int, Enum):
+    TWO = 2
 
 
 async def handler(request: Request) -> Response:
@@ -43,7 +52,11 @@ def router(path: str) -> Router:
         ("/{x}", {"x": "\u20ac"}, "/%E2%82%AC"),
         ("/{x}", {"x": "a@b:c;d=e,f+g"}, "/a@b:c;d=e,f+g"),
         ("/{x}", {"x": "..."}, "/..."),
+        ("/{x}", {"x": Size.SMALL}, "/small"),
+        ("/{x:regex([a-z]+)}", {"x": Size.SMALL}, "/small"),
+        ("/{x:int}", {"x": Count.TWO}, "/2"),
         ("/f/{x:path}", {"x": "a b/c"}, "/f/a%20b/c"),
+        ("/f/{x:path}", {"x": Size.SMALL}, "/f/small"),
         ("/f/{x:path}", {"x": ""}, "/f/"),
         ("/{b}/{a:int}", {"a": 1, "b": "x"}, "/x/1"),
     ],
@@ -78,6 +91,9 @@ def test_a_url_finds_the_route_and_the_parameters_again(
         ("/{x}", {"x": ""}, "cannot be ''"),
         ("/{x}", {"x": "."}, "no path is read as that"),
         ("/{x}", {"x": ".."}, "no path is read as that"),
+        ("/{x}", {"x": "a\ud800"}, "no path is read as that"),
+        ("/f/{x:path}", {"x": "a/\udcff"}, "no path is read as that"),
+        ("/{x:date}", {"x": datetime(2026, 1, 31, 12)}, "no path is read as that"),
         ("/f/{x:path}", {"x": "a/../b"}, "no path is read as that"),
         ("/{x:path}", {"x": "/example.org"}, "two slashes"),
     ],

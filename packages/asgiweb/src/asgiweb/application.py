@@ -17,7 +17,7 @@ from .lifespan import check_lifespan, run_lifespan
 from .request import Request
 from .response import BODILESS, Response
 from .routing import Definition, Group, Route, RouteDecorators, Router
-from .routing.groups import check_prefix
+from .routing.groups import check_inclusion
 from .routing.slashes import TrailingSlash, with_other_slash
 from .shutdown import ShuttingDown
 from .signatures import check_middleware
@@ -166,7 +166,7 @@ class Application(RouteDecorators[State]):
 
         RegistrationError if anything about one of them cannot be right.
         """
-        check_prefix(prefix)
+        check_inclusion(group, prefix)
         group.register(self.router, prefix, name)
 
     def url_for(self, name: str, /, **parameters: Any) -> URL:

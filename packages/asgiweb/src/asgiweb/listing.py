@@ -33,19 +33,25 @@ def table_of(app: Application[Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rows(app: Application[Any], prefix: str) -> Iterator[Sequence[str]]:
+def _rows(
+    app: Application[Any], prefix: str, host: str = "", around: tuple[Middleware[Any], ...] = ()
+) -> Iterator[Sequence[str]]:
+    """Yield the cells of each route, of what is mounted with the host and the middlewares of its mount."""
     for route in app.routes:
         path = prefix + route.path
+        of_groups = [one for layer in route.layers for one in layer.middlewares]
+        middlewares = (*around, *of_groups, *route.middlewares)
         yield (
             " ".join(route.methods),
             path or "/",
-            route.host or "",
+            route.host or host,
             route.name or "",
             _place(route),
-            _names([*(one for layer in route.layers for one in layer.middlewares), *route.middlewares]),
+            _names(middlewares),
         )
         if isinstance(route.handler, Application):
-            yield from _rows(route.handler, path)
+            mounted = route.handler
+            yield from _rows(mounted, path, route.host or host, (*middlewares, *mounted.middlewares))
 
 
 def _place(route: Route) -> str:

@@ -80,7 +80,7 @@ def regex_converter(source: str) -> Converter[str]:
             raise ValueError(text)
         return text
 
-    return Converter(f"regex({source})", str, parse, rank=60)
+    return Converter(f"regex({source})", str, parse, _text, rank=60)
 
 
 def _text_of(member: Enum) -> str:
@@ -108,6 +108,11 @@ def _parse_float(text: str) -> float:
         if isfinite(value):
             return value
     raise ValueError(text)
+
+
+def _format_float(value: float) -> str:
+    # Whole numbers are taken, too.
+    return int.__repr__(value) if isinstance(value, int) else float.__repr__(value)
 
 
 def _parse_uuid(text: str) -> UUID:
@@ -139,12 +144,16 @@ def _format_datetime(value: datetime) -> str:
     return f"{text[:-6]}Z" if text.endswith("+00:00") else text
 
 
+# What str() makes of a member of an enum that is text or a number, too, is its name.
+_text = str.__str__
+
 BUILT_IN: tuple[Converter[Any], ...] = (
-    Converter("int", int, _parse_int, rank=10),
-    Converter("float", float, _parse_float, rank=20),
+    Converter("int", int, _parse_int, int.__repr__, rank=10),
+    Converter("float", float, _parse_float, _format_float, rank=20),
     Converter("uuid", UUID, _parse_uuid, rank=30),
-    Converter("date", date, _parse_date, date.isoformat, rank=32),
+    # Not date.isoformat, which takes a datetime, too, and loses its time.
+    Converter("date", date, _parse_date, str, rank=32),
     Converter("datetime", datetime, _parse_datetime, _format_datetime, rank=34),
-    Converter("str", str, str, rank=90),
-    Converter("path", str, str, rank=100, spans_segments=True),
+    Converter("str", str, str, _text, rank=90),
+    Converter("path", str, str, _text, rank=100, spans_segments=True),
 )

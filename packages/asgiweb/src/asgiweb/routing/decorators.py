@@ -60,7 +60,8 @@ class RouteDecorators(ABC, Generic[State]):
     ) -> Registrar[State]:
         """Register the decorated handler for a path and some methods."""
         _check_path(path)
-        names = tuple(methods)
+        # May be an iterator; a text is refused, and not taken apart.
+        names = methods if isinstance(methods, str) else tuple(methods)
 
         def register(handler: RouteHandler[State, Parameters]) -> RouteHandler[State, Parameters]:
             self._define(define_route(path, handler, names, options))

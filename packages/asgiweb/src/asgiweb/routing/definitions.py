@@ -54,6 +54,20 @@ class Definition:
     location: str
 
 
+_OPTIONS: dict[tuple[str, ...], frozenset[str]] = {
+    (MOUNT,): MountOptions.__optional_keys__,
+    (WEBSOCKET,): WebSocketRouteOptions.__optional_keys__,
+}
+
+
+def check_options(definition: Definition) -> None:
+    """RegistrationError for an option that there is not: what is misspelt may be what keeps others out."""
+    known = _OPTIONS.get(definition.methods, RouteOptions.__optional_keys__)
+    if not definition.options.keys() <= known:
+        unknown = min(definition.options.keys() - known)
+        raise RegistrationError(f"there is no option {unknown!r}; there are {', '.join(sorted(known))}")
+
+
 def define_route(
     path: str, handler: Callable[..., Any], methods: Iterable[str], options: RouteOptions
 ) -> Definition:

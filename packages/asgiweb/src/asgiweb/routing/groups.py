@@ -63,7 +63,7 @@ class Group(RouteDecorators[State]):
 
     def include(self, group: Group[State], *, prefix: str = "", name: str | None = None) -> None:
         """Include a group in this one, below a further prefix, or with another name."""
-        check_prefix(prefix)
+        check_inclusion(group, prefix)
         self._check_open(f"{group!r}")
         self._groups.append(Inclusion(group, prefix, name))
 
@@ -87,6 +87,15 @@ class Group(RouteDecorators[State]):
             router.register(definition, layers)
         for inclusion in self._groups:
             inclusion.group.register(router, inclusion.prefix, inclusion.name, layers)
+
+
+def check_inclusion(group: object, prefix: str) -> None:
+    """RegistrationError if this is no group, or not to be included below this."""
+    if not isinstance(group, Group):
+        raise RegistrationError(
+            f"{group!r} is no Group; an application is mounted: app.mount('/prefix', application)"
+        )
+    check_prefix(prefix)
 
 
 def check_prefix(prefix: str) -> None:

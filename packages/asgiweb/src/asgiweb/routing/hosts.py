@@ -12,8 +12,10 @@ from ..asgi import Scope
 # Compiled when it is needed: few programs have routes with a host.
 _HOST = rb"(?P<host>[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])\.?(:(?P<port>[0-9]{1,5}))?"
 
-# Characters of a name, a dot at its end and a port (RFC 1035, 2.3.4; RFC 1123, 2.1). A header may have more.
-_SIZE = 253 + len(".:65535")
+#: Characters of a name (RFC 1035, 2.3.4; RFC 1123, 2.1). A header may have more.
+NAME_SIZE = 253
+# With a dot at its end and a port.
+_SIZE = NAME_SIZE + len(".:65535")
 
 
 def labels_of(scope: Scope) -> tuple[str, ...]:

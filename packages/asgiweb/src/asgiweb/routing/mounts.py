@@ -16,6 +16,9 @@ from ..request import Request
 from ..response import Response
 from .paths import segments_of
 
+# What a Starlette around this application has left in the scope: one below would take its routes for its own.
+_OF_STARLETTE = ("router", "app_root_path")
+
 
 def mounted(app: ASGIApplication, depth: int) -> Handler:
     """Make a handler of an application whose prefix has ``depth`` segments."""
@@ -39,15 +42,19 @@ def scope_below(request: Request[Any], depth: int, app: ASGIApplication) -> Scop
     outer = scope.get("root_path", "").rstrip("/")
     segments = segments_of(scope)
     state = scope.get("state") or {}
+    # What begins without a slash, such as "*", is no place below anything.
+    is_path = not segments[0]
     key = state_key(app)
     own = state[key] if key in state else request.app.mounted_states.get(key, {})
     below: Scope = {
         **scope,
         # With the prefix, also on servers that have taken it off (ASGI www, "root_path").
-        "path": outer + "/".join(segments),
-        "root_path": outer + "/".join(segments[: depth + 1]),
+        "path": outer + "/".join(segments) if is_path else scope["path"],
+        "root_path": outer + "/".join(segments[: depth + 1]) if is_path else outer,
         "state": {**state, **own},
     }
+    for name in _OF_STARLETTE:
+        below.pop(name, None)
     if request.match_info:
         # No part of ASGI, but where Starlette and FastAPI look for them.
         below["path_params"] = {**scope.get("path_params", {}), **request.match_info}

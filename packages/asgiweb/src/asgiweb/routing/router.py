@@ -20,6 +20,7 @@ from .definitions import (
     Definition,
     RouteOptions,
     WebSocketRouteOptions,
+    check_options,
     define_route,
     define_websocket,
 )
@@ -79,6 +80,7 @@ class Router:
         try:
             if layers and definition.path and not definition.path.startswith("/"):
                 raise RegistrationError("a path starts with '/'; in a group it may be empty")
+            check_options(definition)
             parse = parse_prefix if definition.methods == (MOUNT,) else parse_pattern
             pattern = parse(path, self._converters, host)
             middlewares = options.get("middlewares", ())

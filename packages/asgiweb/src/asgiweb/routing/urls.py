@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from ..asgi import Scope
 from ..errors import UrlError
-from .converters import BUILT_IN
-from .hosts import port_of
+from ..target_uri import quoted_path
+from .converters import BUILT_IN, Converter
+from .hosts import NAME_SIZE, port_of
+from .paths import segments_of
 from .patterns import Parameter, Segment, is_label
 from .route import MOUNT, WEBSOCKET, Route
 
@@ -44,11 +46,24 @@ def build_url(
     if path.startswith("//"):
         # A browser would take what follows for a host (RFC 3986, 4.2).
         raise UrlError(f"url_for {route.name!r}: the path would begin with two slashes: {path!r}")
-    path = quote(root_path.rstrip("/"), safe="/" + _SEGMENT_SAFE) + path
+    path = _quoted_prefix(root_path.rstrip("/"), scope) + path
     if pattern.host is None:
         return URL(path or "/", encoded=True)
     host = ".".join(_label(route, label, parameters) for label in pattern.labels)
+    if len(host) > NAME_SIZE:
+        raise UrlError(f"url_for {route.name!r}: a host has at most {NAME_SIZE} characters: {host!r}")
     return URL(_origin(route, host, scope) + path, encoded=True)
+
+
+def _quoted_prefix(root_path: str, scope: Scope | None) -> str:
+    raw_path: bytes | None = None if scope is None else scope.get("raw_path")
+    if scope is not None and root_path and raw_path is not None and b"%2f" in raw_path.lower():
+        # It may have parameters, and only here it shows whether a slash belongs to one.
+        sent = quoted_path(scope).split("/")
+        prefix = "/".join(sent[: len(sent) - len(segments_of(scope)) + 1])
+        if unquote(prefix) == root_path:
+            return prefix
+    return quote(root_path, safe="/" + _SEGMENT_SAFE)
 
 
 def _quoted(route: Route, segment: Segment, parameters: Mapping[str, Any]) -> str:
@@ -89,14 +104,22 @@ def _format(route: Route, parameter: Parameter, value: Any) -> str:
             f"{converter.type.__name__}"
         )
     text = converter.format(value)
-    try:
-        converter.parse(text)
-    except ValueError:
-        text = ""
-    # Clients resolve "." and ".." even when they are quoted, so no such segment ever arrives.
-    dots = {".", ".."}.intersection(text.split("/") if converter.spans_segments else [text])
-    if dots or not (text or converter.spans_segments):
+    if not _is_readable(converter, text):
         raise UrlError(
             f"url_for {route.name!r}: {parameter.name!r} cannot be {value!r}: no path is read as that"
         )
     return text
+
+
+def _is_readable(converter: Converter[Any], text: str) -> bool:
+    """Tell whether a path can carry a text, so that the converter takes it."""
+    try:
+        converter.parse(text)
+        # Half of a surrogate pair is no character.
+        text.encode()
+    except ValueError:
+        return False
+    if not text:
+        return converter.spans_segments
+    # Clients resolve "." and ".." even when they are quoted, so no such segment ever arrives.
+    return not {".", ".."}.intersection(text.split("/") if converter.spans_segments else [text])
