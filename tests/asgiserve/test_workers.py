@@ -253,10 +253,10 @@ def test_crash_loop_ends_with_a_message() -> None:
 def test_worker_that_does_not_start_in_time_is_an_error() -> None:
     ended = run_to_end(
         *("tests.asgiserve.applications:slow_startup", "--port", "0", "--workers", "2"),
-        *("--startup-timeout", "5"),  # an interpreter has certainly come as far as the application by then
+        *("--startup-timeout", "10"),  # an interpreter has certainly come as far as the application by then
     )
     assert ended.returncode == 1
-    assert "has not started within 5 s (startup_timeout); its stacks:" in ended.stderr
+    assert "has not started within 10 s (startup_timeout); its stacks:" in ended.stderr
     assert "most recent call first" in ended.stderr
 
 
