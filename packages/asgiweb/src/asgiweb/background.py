@@ -45,6 +45,8 @@ class Background:
     def __init__(self, timeout: float | None) -> None:
         self._timeout = timeout
         self._tasks: set[asyncio.Task[Any]] = set()
+        # Those of them that went on after they were cancelled: nobody waits for them again.
+        self._given_up: set[asyncio.Task[Any]] = set()
         self._faults: dict[asyncio.AbstractEventLoop, MutableSequence[Exception]] = {}
 
     def start(
@@ -68,6 +70,7 @@ class Background:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
+        self._given_up.discard(task)
         if task.cancelled():
             return
         error = task.exception()
@@ -105,6 +108,7 @@ class Background:
         for task in tasks:
             task.cancel("the application stops")
         _, pending = await asyncio.wait(tasks, timeout=CANCEL_GRACE)
+        self._given_up |= pending
         if pending:
             logger.error("background work does not end although it is cancelled: %s", _names(pending))
 
@@ -112,7 +116,8 @@ class Background:
         loop = asyncio.get_running_loop()
         # The set is copied first, in one step: other threads have event loops, too. What has just ended is
         # among them until its failure is logged.
-        return {task for task in tuple(self._tasks) if task.get_loop() is loop}
+        tasks = set(tuple(self._tasks)) - self._given_up
+        return {task for task in tasks if task.get_loop() is loop}
 
 
 async def _call(work: Work) -> Any:
