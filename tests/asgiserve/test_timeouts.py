@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
@@ -16,6 +17,7 @@ import h11
 import pytest
 
 from asgiserve import ClientDisconnected, Config, Server
+from asgiserve.deadlines import NEVER, Deadlines
 from tests.asgiserve.applications import (
     Message,
     Receive,
@@ -559,3 +561,38 @@ def test_one_sweep_per_loop_and_no_timer_per_request() -> None:
     with asyncio.Runner(loop_factory=CountingLoop) as runner:
         spent, requests = runner.run(serving())
     assert spent < requests / 10
+
+
+async def test_who_gets_a_new_deadline_while_others_expire_keeps_it() -> None:
+    loop = asyncio.get_running_loop()
+    expired: list[str] = []
+
+    class Slow:
+        deadline = 0.0
+
+        def expire(self) -> None:
+            self.deadline = NEVER
+            expired.append("slow")
+            loop.call_soon(quick.go_on)
+            time.sleep(0.001)  # more than its share of a turn of the event loop: the next one has to wait
+
+    class Quick:
+        deadline = 0.0
+
+        def go_on(self) -> None:
+            self.deadline = NEVER
+
+        def expire(self) -> None:
+            expired.append("quick")
+
+    quick, ticked = Quick(), asyncio.Event()
+    deadlines = Deadlines([Slow(), quick], ticked.set)
+    deadlines.start()
+    async with asyncio.timeout(PATIENCE):
+        while not expired:
+            await ticked.wait()
+            ticked.clear()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    deadlines.stop()
+    assert expired == ["slow"]

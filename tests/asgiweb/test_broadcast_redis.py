@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 import subprocess
@@ -575,3 +576,10 @@ class TestOutages:
                 await stack.aclose()
                 done = await asyncio.gather(*waiting, return_exceptions=True)
                 assert [type(error) for error in done] == [BroadcastError] * 3
+
+
+async def test_who_leaves_at_once_leaves_no_connection_open(server: RedisServer) -> None:
+    async with RedisBroadcast.from_url(server.url, str):
+        pass
+    gc.collect()  # which would complain of what nobody has closed
+    await eventually(lambda: unconnected(server))

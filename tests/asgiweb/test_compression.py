@@ -348,6 +348,24 @@ async def test_a_stream_is_closed_when_the_client_leaves() -> None:
     assert closed.is_set()
 
 
+async def test_an_iterator_that_a_stream_makes_is_closed_in_the_task_of_the_request() -> None:
+    closed_in = []
+
+    class Lines:
+        async def __aiter__(self) -> AsyncIterator[str]:
+            try:
+                while True:
+                    yield TEXT
+            finally:
+                closed_in.append(asyncio.current_task())
+
+    exchange = Exchange(
+        http_scope(headers=[(b"accept-encoding", b"gzip")]), sends=3, send_error=OSError("gone")
+    )
+    await exchange.run(answering(lambda: Response(Lines(), content_type="text/plain")))
+    assert closed_in == [asyncio.current_task()]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("size", "in_thread"), [(IN_THREAD - 1, False), (IN_THREAD, True)])
 async def test_what_is_large_does_not_stop_the_loop(

@@ -10,8 +10,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -475,6 +477,39 @@ class TestFiles:
         assert max(most) == 2
         assert len(temporary_files()) == on_disk
         # They were closed, and not just collected: the exception still has the frames with them.
+        assert caught.traceback
+
+    @pytest.mark.parametrize("times", [1, 2, 3])
+    @pytest.mark.parametrize("full", [0, 1])
+    async def test_who_is_cancelled_while_a_thread_writes_leaves_no_file_open(
+        self, times: int, full: int
+    ) -> None:
+        loop, busy = asyncio.get_running_loop(), threading.Event()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        body = [part("f", b"x" * 300_000, "f")] * (full + 1)
+        request = request_of(body)
+        on_disk = len(temporary_files())
+        received = asyncio.Event()
+
+        async def receive() -> Message:
+            if len(temporary_files()) == on_disk + full:
+                # What is written next waits for this.
+                loop.run_in_executor(None, busy.wait)
+                received.set()
+            return await given()
+
+        given, request._receive = request._receive, receive
+        reading = asyncio.create_task(request.form(limits=FormLimits(memory_size=10)))
+        await received.wait()
+        for _ in range(times):
+            await asyncio.sleep(0)
+            reading.cancel()
+            await asyncio.sleep(0)
+        busy.set()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await reading
+        await asyncio.to_thread(int)  # it has done all that was asked for before
+        assert len(temporary_files()) == on_disk
         assert caught.traceback
 
 

@@ -565,6 +565,13 @@ class TestEnds:
         assert app.ended == ["cancelled"]
         assert "HeaderError" in caplog.text
 
+    @pytest.mark.parametrize("wrong", [{}, {"status": 200, "headers": [("a", "text")]}])
+    async def test_so_does_one_that_is_none(self, wrong: Message, caplog: pytest.LogCaptureFixture) -> None:
+        app = Stuck({"type": "http.response.start", **wrong}, PIECE)
+        assert (await Exchange(http_scope("/m")).run(mounting(app))).status == 500
+        assert app.ended == ["cancelled"]
+        assert "failed" in caplog.text
+
     async def test_a_response_that_is_dropped_ends_the_application(self) -> None:
         app = Stuck(HEAD, PIECE)
         exchange = await Exchange(http_scope("/m")).run(mounting(app, middlewares=[dropping]))
@@ -604,6 +611,65 @@ class TestEnds:
 
         await Exchange(http_scope("/m")).run(mounting(app, middlewares=[dropping]))
         assert "the application mounted at '/m' failed" in caplog.text
+
+    @pytest.mark.parametrize("late", [False, True])
+    async def test_a_fault_after_an_answer_that_nobody_has_read_to_its_end_is_logged(
+        self, late: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ending = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send(HEAD)
+            await send({"type": "http.response.body", "body": b"a"})
+            if late:
+                await ending.wait()
+            raise KeyError("inside")
+
+        exchange = Exchange(http_scope("/m"), sends=2, send_error=OSError("gone"))
+        await exchange.run(mounting(app, middlewares=[doubling]))
+        ending.set()
+        async with asyncio.timeout(10):
+            while "the application mounted at '/m' failed" not in caplog.text:
+                await asyncio.sleep(0)
+        assert len(caplog.records) == 1
+
+    @pytest.mark.parametrize("messages", [[], [HEAD], [HEAD, PIECE]])
+    @pytest.mark.parametrize("middlewares", [[], [doubling]])
+    async def test_a_request_that_is_cancelled_twice_waits_for_the_application(
+        self, messages: list[Message], middlewares: list[Any]
+    ) -> None:
+        reached, cleaning, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        ended: list[str] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                for message in messages:
+                    await send(message)
+                reached.set()
+                await asyncio.Event().wait()
+            finally:
+                cleaning.set()
+                try:
+                    await go_on.wait()
+                finally:
+                    await go_on.wait()
+                    ended.append("application")
+
+        parent = mounting(app, middlewares=middlewares)
+        task = asyncio.create_task(Exchange(http_scope("/m")).run(parent))
+        task.add_done_callback(lambda task: ended.append("request"))
+        for event in (reached, cleaning):
+            await event.wait()
+            task.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        async with asyncio.timeout(10):
+            while len(ended) < 2:
+                await asyncio.sleep(0)
+        assert ended == ["application", "request"]
 
     @pytest.mark.parametrize("messages", [[], [HEAD], [HEAD, PIECE]])
     @pytest.mark.parametrize("middlewares", [[], [doubling]])
@@ -767,6 +833,22 @@ class TestWebSockets:
         server.lost = True
         await server.run(mounting(app))
         assert app.ended == ["disconnected"]
+        assert caplog.records == []
+
+    async def test_a_client_that_leaves_before_the_acceptance_is_no_fault(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        inner = Application()
+
+        @inner.websocket("/")
+        async def handler(ws: WebSocket) -> None:
+            async with ws:
+                await ws.receive()
+
+        server = ScriptedServer(scope=websocket_scope("/m/"))
+        server.lost = True
+        await server.run(mounting(inner))
+        assert server.sent == []
         assert caplog.records == []
 
     async def test_applications_of_this_kind(self) -> None:

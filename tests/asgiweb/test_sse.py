@@ -359,6 +359,24 @@ class Closable:
         self.closed += 1
 
 
+async def test_an_iterator_that_a_stream_makes_is_closed_in_its_task() -> None:
+    tasks = []
+
+    class Lines:
+        async def __aiter__(self) -> AsyncIterator[str]:
+            tasks.append(asyncio.current_task())
+            try:
+                while True:
+                    yield "line"
+            finally:
+                tasks.append(asyncio.current_task())
+
+    with pytest.raises(ClientDisconnected):
+        await Exchange(sends=3, send_error=OSError("gone")).run(event_response(Lines()))
+    assert len(tasks) == 2
+    assert tasks[0] is tasks[1]
+
+
 async def test_a_response_that_is_not_sent_closes_its_iterator() -> None:
     iterator = Closable()
 
@@ -374,6 +392,43 @@ async def test_a_response_that_is_not_sent_closes_its_iterator() -> None:
 
     assert (await Exchange().run(app)).body == b"other"
     assert iterator.closed == 1
+
+
+@pytest.mark.parametrize("end", ["left", "cancelled"])
+async def test_who_is_interrupted_while_an_iterator_is_closed_waits_for_its_end(end: str) -> None:
+    closing, go_on, closed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def events() -> AsyncIterator[str]:
+        try:
+            yield "a"
+            await asyncio.Event().wait()
+        finally:
+            closing.set()
+            try:
+                await go_on.wait()
+            finally:
+                await go_on.wait()
+                closed.set()
+
+    app: Application[Any] = Application()
+    exchange = Exchange()
+    with app.shutting_down.following():
+        task = asyncio.create_task(exchange.run(event_response(events())))
+        await until_sent(exchange, b"data: a")
+        app.shutting_down.set()
+        await closing.wait()
+        if end == "left":
+            exchange.leave()
+        else:
+            task.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        waits = not task.done()
+        go_on.set()
+        await asyncio.wait([task])
+        await closed.wait()
+    assert waits
+    assert task.cancelled() == (end == "cancelled")
 
 
 async def test_nothing_of_a_stream_is_left_when_it_has_ended() -> None:

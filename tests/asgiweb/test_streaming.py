@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterable, AsyncIterator
 from contextvars import ContextVar
 from typing import Any
@@ -391,3 +392,20 @@ class TestDiscarded:
         pieces = Pieces(b"a", b"b")
         assert (await self.answer(Response(pieces), passing, passing)).body == b"ab"
         assert pieces.closings == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks before CPython 3.12")
+async def test_where_tasks_are_eager_a_client_that_has_left_already_cancels_nothing_later() -> None:
+    asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory", None))
+
+    class Sudden(Exchange):
+        async def send(self, message: Message) -> None:
+            self.sent.append(message)  # without giving up its turn, in which a cancellation would come
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield b"a"
+
+    exchange = Sudden(leaves=True, body=())
+    with pytest.raises(ClientDisconnected):
+        await exchange.run(Response(stream()))
+    await asyncio.sleep(0)

@@ -81,7 +81,9 @@ class Deadlines:
         over = time.perf_counter() + SHARE
         for waiting in expired:
             try:
-                waiting.expire()
+                # Who has waited for a later turn of the event loop may have got a new deadline meanwhile.
+                if waiting.deadline <= self.now:
+                    waiting.expire()
             except Exception:
                 logger.exception("a deadline could not be kept")
             if time.perf_counter() >= over:

@@ -18,7 +18,7 @@ import msgspec
 from .request import Request
 from .response import Headers, Response
 from .shutdown import wait_in_loop
-from .streaming import close_stream
+from .streaming import close_stream, end_task, iterating
 
 NO_DATA: Final[Any] = object()
 
@@ -228,14 +228,15 @@ class EventStream:
 
     async def _produce(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            async for event in self._events:
-                if self._closed:
-                    # It has caught its cancellation, and goes on.
-                    break
-                self._next = (event if isinstance(event, Event) else Event(event)).encoded
-                _wake(self._reader)
-                self._wanted = loop.create_future()
-                await self._wanted
+            async with iterating(self._events) as events:
+                async for event in events:
+                    if self._closed:
+                        # It has caught its cancellation, and goes on.
+                        break
+                    self._next = (event if isinstance(event, Event) else Event(event)).encoded
+                    _wake(self._reader)
+                    self._wanted = loop.create_future()
+                    await self._wanted
         finally:
             await close_stream(self._events)
 
@@ -250,10 +251,11 @@ class EventStream:
             await close_stream(self._events)
             return
         self._shutdown.cancel()
-        self._producer.cancel()
-        await asyncio.wait([self._producer])
-        if not self._producer.cancelled():
-            self._producer.result()
+        try:
+            await end_task(self._producer)
+        finally:
+            if not self._producer.cancelled():
+                self._producer.result()
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

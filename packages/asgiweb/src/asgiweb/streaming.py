@@ -8,13 +8,15 @@ waiting for its next piece; and however it ends, its iterator is closed before t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from .asgi import Message, Receive, Send
 from .errors import ClientDisconnected
+
+Piece = TypeVar("Piece")
 
 
 class Closable(Protocol):
@@ -57,6 +59,34 @@ async def close_stream(stream: AsyncIterable[object] | Closable) -> None:
         await aclose()
 
 
+@asynccontextmanager
+async def iterating(stream: AsyncIterable[Piece]) -> AsyncIterator[AsyncIterator[Piece]]:
+    """``async with`` the iterator of a stream, which is closed here if the stream has made it for this.
+
+    One that is its own iterator is closed by whoever it belongs to.
+    """
+    iterator = aiter(stream)
+    try:
+        yield iterator
+    finally:
+        if iterator is not stream:
+            await close_stream(iterator)
+
+
+async def end_task(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait for its end. Who is cancelled meanwhile cancels it once more, and waits on."""
+    cancelled: asyncio.CancelledError | None = None
+    task.cancel()
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+            task.cancel()
+    if cancelled is not None:
+        raise cancelled
+
+
 async def close_unsent(
     streams: Iterable[AsyncIterable[bytes | str] | Closable], sent: AsyncIterable[bytes | str] | None
 ) -> None:
@@ -84,11 +114,15 @@ class UntilDisconnect:
         self._watcher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
-        self._task = asyncio.current_task()
-        if self._task is None:
+        task = asyncio.current_task()
+        if task is None:
             raise RuntimeError("a stream can only be sent from a task")
-        self._cancelling = self._task.cancelling()
+        self._cancelling = task.cancelling()
         self._watcher = asyncio.create_task(self._watch())
+        if self._left:
+            # An eager task has looked already. A cancellation might come only after the block.
+            raise ClientDisconnected("the client left before the end of the response")
+        self._task = task
 
     async def _watch(self) -> None:
         try:
@@ -97,9 +131,9 @@ class UntilDisconnect:
         except Exception:
             # A receive() that fails says nothing about the client; the next send() will.
             return
-        # No task any more: the block has ended while this was about to run.
+        self._left = True
+        # No task: the block has not begun, or has ended while this was about to run.
         if self._task is not None:
-            self._left = True
             self._task.cancel()
 
     async def __aexit__(

@@ -97,6 +97,8 @@ class RedisBroadcast(Broadcast[T]):
             first = await self._listener.connect()
             for work in (self._publisher.run(), self._listener.run(first)):
                 stack.push_async_callback(_end, asyncio.create_task(work))
+            # Until both have begun: who is cancelled before that cleans up nothing.
+            await asyncio.sleep(0)
             self._stack = stack.pop_all()
         return self
 

@@ -22,6 +22,7 @@ from ..headers import add_vary, media_type
 from ..negotiation import accepted_encodings
 from ..request import Request
 from ..response import Response
+from ..streaming import iterating
 from .content_codings import CODINGS, Compressor
 from .fields import field_value
 
@@ -148,12 +149,13 @@ class Compression:
 
 
 async def _compressed(stream: AsyncIterable[bytes | str], compressor: Compressor) -> AsyncIterator[bytes]:
-    async for piece in stream:
-        data = piece.encode() if isinstance(piece, str) else piece
-        if len(data) >= IN_THREAD:
-            yield await asyncio.to_thread(compressor.piece, data)
-        elif data:
-            yield compressor.piece(data)
+    async with iterating(stream) as pieces:
+        async for piece in pieces:
+            data = piece.encode() if isinstance(piece, str) else piece
+            if len(data) >= IN_THREAD:
+                yield await asyncio.to_thread(compressor.piece, data)
+            elif data:
+                yield compressor.piece(data)
     yield compressor.last(b"")
 
 

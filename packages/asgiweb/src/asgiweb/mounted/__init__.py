@@ -8,7 +8,7 @@ from ..asgi import ASGIApplication, Scope
 from ..request import Request
 from ..response import Response
 from ..websockets import Handshake
-from .answering import Answering, MountedResponse
+from .answering import Answering
 from .conversing import Conversing
 
 
@@ -16,5 +16,4 @@ async def answer(request: Request[Any], app: ASGIApplication, scope: Scope) -> R
     """Let a mounted application answer, up to its head; what follows is the response's stream."""
     if isinstance(request, Handshake):
         return await Conversing(request, app, scope).response()
-    answering = Answering(app, scope, request.receive)
-    return MountedResponse(await answering.head(), answering)
+    return await Answering(app, scope, request.receive).response()

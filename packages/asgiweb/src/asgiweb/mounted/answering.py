@@ -18,6 +18,7 @@ from ..asgi import ASGIApplication, Message, Receive, Scope, Send
 from ..errors import ClientDisconnected
 from ..exceptions import HTTPException
 from ..response import Response
+from ..streaming import end_task
 from .files import file_pieces
 
 logger = logging.getLogger("asgiweb")
@@ -42,6 +43,8 @@ class Answering:
         self._answered = False
         #: Whether the whole response was sent; the application may go on after that.
         self.complete = False
+        # Whether somebody has asked how the application has ended.
+        self._checked = False
         self._path = scope["path"]
         self._iterator: AsyncGenerator[bytes] | None = None
         self._task = asyncio.create_task(self._run(app, scope))
@@ -56,6 +59,16 @@ class Answering:
         if self._head.exception() is not None:
             await self._end()
         return self._head.result()
+
+    async def response(self) -> Response:
+        """Return the answer, as soon as its head is there. Raises what ``head()`` does."""
+        head = await self.head()
+        try:
+            return MountedResponse(head, self)
+        except Exception:
+            # Of a head that is none nobody gets a response, whose stream would end the application.
+            await self._end()
+            raise
 
     async def forward(self, head: Message, send: Send) -> None:
         """Send a head, and all that the application sends after its own. Returns when it has ended."""
@@ -97,9 +110,13 @@ class Answering:
             await self._iterator.aclose()
         if not self.complete:
             await self._end()
-        elif not self._task.done():
+        elif not self._checked:
             _running.add(self._task)
-            self._task.add_done_callback(_running.discard)
+            self._task.add_done_callback(self._has_run_on)
+
+    def _has_run_on(self, task: asyncio.Task[None]) -> None:
+        _running.discard(task)
+        self._log_failure()
 
     async def send(self, message: Message) -> None:
         """Take a message from the application, as an ASGI ``send``."""
@@ -119,13 +136,15 @@ class Answering:
 
     def check(self) -> None:
         """Raise what the application has raised, or that it has ended too early."""
+        self._checked = True
         if self._task.cancelled():
             raise RuntimeError("the mounted application has cancelled itself")
         error = self._task.exception()
         if error is None and self._answered:
             return
         # There is nobody to answer, or it lets out what send() has raised, perhaps in another form.
-        if (self._left and not self._answered) or _leads_to(error, self._told):
+        lost = self._left or isinstance(self._told, OSError)
+        if (lost and not self._answered) or _leads_to(error, self._told):
             raise ClientDisconnected("the client left before the end of the response") from error
         raise error or RuntimeError("the mounted application has ended without an answer")
 
@@ -153,8 +172,12 @@ class Answering:
         return message
 
     async def _end(self) -> None:
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        try:
+            await end_task(self._task)
+        finally:
+            self._log_failure()
+
+    def _log_failure(self) -> None:
         error = None if self._task.cancelled() else self._task.exception()
         if error is not None and not _leads_to(error, self._told):
             logger.error("the application mounted at %r failed", self._path, exc_info=error)

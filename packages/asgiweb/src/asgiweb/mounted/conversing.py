@@ -12,7 +12,7 @@ from ..asgi import ASGIApplication, Message, Scope
 from ..response import Response
 from ..websockets import Handshake
 from ..websockets.closing import NO_CODE
-from .answering import Answering, MountedResponse
+from .answering import Answering
 
 
 class Conversing(Answering):
@@ -27,7 +27,7 @@ class Conversing(Answering):
         """Wait for the end of the conversation, or for the response that refuses it."""
         ws = self._request.websocket
         if await self._has_head():
-            return MountedResponse(self._head.result(), self)
+            return await super().response()
         self.check()
         # What a server does when an application ends (ASGI www, "WebSocket Connection Scope").
         await ws.close()
