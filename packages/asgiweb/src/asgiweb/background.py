@@ -116,7 +116,7 @@ class Background:
         loop = asyncio.get_running_loop()
         # The set is copied first, in one step: other threads have event loops, too. What has just ended is
         # among them until its failure is logged.
-        tasks = set(tuple(self._tasks)) - self._given_up
+        tasks = set(self._tasks) - self._given_up
         return {task for task in tasks if task.get_loop() is loop}
 
 
