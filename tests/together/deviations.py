@@ -21,12 +21,14 @@ from tests.together.servers import Server
 class Deviation:
     """What a peer does instead, in words, and ``seen``: a part of what the failing check then shows.
 
-    ``since`` is the first CPython on which it does so.
+    ``since`` is the first CPython on which it does so. ``seldom`` is what nobody can provoke, such as a race
+    of its threads: mostly, it keeps the point.
     """
 
     instead: str
     seen: str
     since: tuple[int, int] = (3, 11)
+    seldom: bool = False
 
 
 DEVIATIONS: Final[dict[str, dict[str, Deviation]]] = {
@@ -71,6 +73,11 @@ DEVIATIONS: Final[dict[str, dict[str, Deviation]]] = {
         "lost_connection": Deviation(
             "says 1005, as if the client had closed without a code",
             seen="[1005, ''] == [1006, '']",
+        ),
+        "shutdown_while_open": Deviation(
+            "panics now and then, in a thread of its own, and ends without telling the application",
+            seen="the application has written ''",
+            seldom=True,
         ),
     },
     "daphne": {
@@ -222,5 +229,7 @@ def hold(server: Server, point: Point, *, peer: str) -> None:
     except (AssertionError, httpx.HTTPError, WebSocketException, OSError) as error:
         shown = f"{type(error).__name__}: {error}"
     else:
+        if deviation.seldom:
+            return
         pytest.fail(f"{peer} keeps {point.__name__} now: it can leave DEVIATIONS and the table in README.md")
     assert deviation.seen in shown
