@@ -92,6 +92,9 @@ def _connect_until_refused(address: tuple[str, int], lost: list[str]) -> None:
             client = Client(address)
         except ConnectionRefusedError:
             return
+        except ConnectionResetError as error:
+            lost.append(repr(error))  # in the very moment of the closing
+            continue
         with client:
             try:
                 client.send(GET_AND_CLOSE)

@@ -104,7 +104,7 @@ def test_connection_that_never_sends_a_byte_is_closed_silently(serve_twice: Serv
 
 def test_request_timeout_does_not_count_between_requests(serve_twice: Serve) -> None:
     with (
-        serve_twice(hello, request_timeout=SOON, keep_alive_timeout=LATE) as server,
+        serve_twice(hello, request_timeout=BEGUN, keep_alive_timeout=LATE) as server,
         server.connect() as idle,
         server.connect() as watch,
     ):
@@ -224,7 +224,8 @@ def test_body_that_the_application_does_not_read_is_not_held_against_the_client(
         await release
         await answer(send, str(len(await read_body(receive))).encode())
 
-    with serve_twice(on_http(handler), request_timeout=SOON) as server, server.connect() as client:
+    # Long enough for a thread of a busy machine to go on sending when the body is read again.
+    with serve_twice(on_http(handler), request_timeout=2) as server, server.connect() as client:
         size = 20_000_000
         # It has always something to send: the server may take it late, and then wait for more.
         with ThreadPoolExecutor() as pool:
@@ -292,7 +293,7 @@ def test_response_that_has_begun_is_not_cut(serve_twice: Serve) -> None:
 
     stuck_ended: Moment[None] = Moment()
     with (
-        serve_twice(app, response_timeout=SOON, request_timeout=SOON, keep_alive_timeout=SOON) as server,
+        serve_twice(app, response_timeout=BEGUN, request_timeout=BEGUN, keep_alive_timeout=SOON) as server,
         server.connect() as client,
         server.connect() as watch,
     ):
@@ -307,7 +308,7 @@ def test_response_that_has_begun_is_not_cut(serve_twice: Serve) -> None:
 
 def test_response_timeout_begins_with_the_complete_request(serve_twice: Serve) -> None:
     with (
-        serve_twice(echo, response_timeout=SOON, request_timeout=LATE) as server,
+        serve_twice(echo, response_timeout=BEGUN, request_timeout=LATE) as server,
         server.connect() as client,
         server.connect() as watch,
     ):

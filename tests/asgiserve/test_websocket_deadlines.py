@@ -332,7 +332,7 @@ def test_slow_reader_that_has_not_come_to_the_ping_is_not_held_to_be_dead() -> N
 
     serve = serve_on("httptools", "uvloop")
     with (
-        serve(on_websocket(app), ws_ping_interval=SHORT, ws_ping_timeout=0.3) as server,
+        serve(on_websocket(app), ws_ping_interval=SHORT, ws_ping_timeout=1) as server,
         SlowReader(server.address) as client,
     ):
         buffer_of(client, 65536)

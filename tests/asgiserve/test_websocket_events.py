@@ -719,10 +719,10 @@ def test_W14_application_goes_on_after_the_end_of_the_socket_as_long_as_it_likes
     async def app(receive: Receive, send: Send) -> None:
         assert (await receive())["type"] == "websocket.disconnect"
         left.happen(None)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.2)
         ended.happen(None)
 
-    with serve_twice(on_websocket(app), response_timeout=0.1) as server, WebSocket(server.address) as client:
+    with serve_twice(on_websocket(app), response_timeout=0.5) as server, WebSocket(server.address) as client:
         client.open()
         client.say_goodbye()
         left.wait()

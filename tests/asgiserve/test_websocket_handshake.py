@@ -311,10 +311,10 @@ def test_application_that_does_not_answer_the_handshake_is_cancelled(serve: Serv
 def test_response_timeout_ends_with_the_handshake(serve_twice: Serve) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send(ACCEPT)
-        await asyncio.sleep(0.9)
+        await asyncio.sleep(1.2)
         await send({"type": "websocket.send", "text": "at last"})
 
-    with serve_twice(app, response_timeout=0.1) as server, WebSocket(server.address) as client:
+    with serve_twice(app, response_timeout=0.5) as server, WebSocket(server.address) as client:
         client.open()
         assert client.message() == "at last"
 
