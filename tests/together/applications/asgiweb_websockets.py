@@ -158,22 +158,20 @@ async def receiving(ws: WebSocket[State], key: str) -> None:
 
 @app.websocket("/ticking/{key}")
 async def ticking(ws: WebSocket[State], key: str) -> None:
-    async with ws:
-        try:
-            while True:
-                await ws.send_text("tick")
-                await asyncio.sleep(0.01)
-        except WebSocketDisconnect as end:
-            ends[key] = (end.code, end.reason)
+    await tick(ws, key, 0.01)
 
 
 @app.websocket("/without-pause/{key}")
 async def without_pause(ws: WebSocket[State], key: str) -> None:
+    await tick(ws, key, 0)
+
+
+async def tick(ws: WebSocket[State], key: str, pause: float) -> None:
     async with ws:
         try:
             while True:
                 await ws.send_text("tick")
-                await asyncio.sleep(0)
+                await asyncio.sleep(pause)
         except WebSocketDisconnect as end:
             ends[key] = (end.code, end.reason)
 
